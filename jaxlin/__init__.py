@@ -1,0 +1,45 @@
+"""jaxlin: linear classifiers in JAX, from the lecture to the machine's limit.
+
+>>> import jaxlin, numpy as np
+>>> x = np.array([[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.9, 0.2]])
+>>> fit = jaxlin.fit(x, [0, 1, 0, 1], loss=jaxlin.losses.softmax_cross_entropy)
+>>> jaxlin.predict(fit.params, x).tolist()
+[0, 1, 0, 1]
+"""
+
+from jaxlin import data, gradients, losses, metrics, penalties, solvers
+from jaxlin.errors import DataFormatError, DivergedError, InputError
+from jaxlin.linear import LinearParams, init_params, predict, scores
+from jaxlin.model_file import Model, load_model, save_model
+from jaxlin.objective import Objective
+from jaxlin.outcomes import Outcome
+from jaxlin.solvers.history import EpochReport, History
+from jaxlin.training import Fit, evaluate, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataFormatError",
+    "DivergedError",
+    "EpochReport",
+    "Fit",
+    "History",
+    "InputError",
+    "LinearParams",
+    "Model",
+    "Objective",
+    "Outcome",
+    "data",
+    "evaluate",
+    "fit",
+    "gradients",
+    "init_params",
+    "load_model",
+    "losses",
+    "metrics",
+    "penalties",
+    "predict",
+    "save_model",
+    "scores",
+    "solvers",
+]

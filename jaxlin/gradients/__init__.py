@@ -1,0 +1,10 @@
+"""Gradients of the same function found in different ways, so that one can vouch for another.
+
+The numerical gradient needs nothing but function values: exact enough to check with, far too slow
+to train with. The gradient written by hand is `Objective.gradient_by_hand`; the third is
+`jax.grad`.
+"""
+
+from jaxlin.gradients.finite_differences import numerical
+
+__all__ = ["numerical"]

@@ -1,0 +1,143 @@
+"""The linear classifier: a template for each class, compared with the image by a dot product.
+
+`scores = x @ W.T + b`: row k of `W (C, D)` is the template of class k, `b (C,)` its bias, and an
+example `x (N, D)` gets one score a class, `(N, C)`. The prediction is the class with the highest
+score. Everything else in this library is about finding W and b.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxlin.checks import check_count
+from jaxlin.errors import InputError
+from jaxlin.precision import MATMUL_PRECISION, compute_dtype, keeps_float64
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class LinearParams:
+    """The parameters of a linear classifier, as a pytree.
+
+    Attributes:
+      W: weights (C, D), one row a class.
+      b: biases (C,), or None where the model has no bias.
+
+    >>> LinearParams(jnp.zeros((3, 4)), jnp.zeros(3)).num_classes
+    3
+    """
+
+    W: jax.Array
+    b: jax.Array | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self.W.shape[-2]
+
+    @property
+    def num_features(self) -> int:
+        """D."""
+        return self.W.shape[-1]
+
+
+def init_params(
+    num_features: int,
+    num_classes: int,
+    *,
+    bias: bool = True,
+    key: jax.Array | None = None,
+    scale: float = 0.0,
+    dtype: Any = jnp.float32,
+) -> LinearParams:
+    """Parameters to start from: W at zero, or normal with standard deviation `scale`; b at zero.
+
+    Zero is as good a start as any here: the objective is convex.
+
+    Args:
+      num_features: D.
+      num_classes: C.
+      bias: whether there is a b.
+      key: a `jax.random` key; needed where `scale` is not 0.
+      scale: standard deviation of W.
+      dtype: of W and b.
+
+    Returns:
+      `LinearParams` with W (C, D) and b (C,) or None.
+
+    Raises:
+      InputError: a size below 1, or a scale without a key.
+
+    >>> init_params(4, 3).W.shape
+    (3, 4)
+    """
+    shape = (check_count("num_classes", num_classes), check_count("num_features", num_features))
+    if scale == 0.0:
+        W = jnp.zeros(shape, dtype)
+    elif key is None:
+        raise InputError(
+            f"scale={scale} draws W at random: pass key=jax.random.key(seed), or leave scale at 0."
+        )
+    else:
+        W = jnp.asarray(scale, dtype) * jax.random.normal(key, shape, dtype)
+    return LinearParams(W, jnp.zeros(shape[:1], dtype) if bias else None)
+
+
+@keeps_float64
+def scores(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
+    """The scores `x @ W.T + b`.
+
+    Integer features (images, say) are converted to the dtype of W before any arithmetic; among
+    floating dtypes the wider one wins. Half-width products are accumulated in float32.
+
+    Args:
+      params: W (C, D) and b (C,) or None.
+      x: features (N, D); any leading dimensions will do, none as well.
+
+    Returns:
+      Scores (N, C).
+
+    >>> params = LinearParams(jnp.array([[1.0, 0.0], [0.0, 2.0]]), jnp.array([0.5, 0.0]))
+    >>> scores(params, jnp.array([[3.0, 1.0]])).tolist()
+    [[3.5, 2.0]]
+    """
+    W, x = jnp.asarray(params.W), jnp.asarray(x)
+    chex.assert_rank(W, 2)
+    chex.assert_axis_dimension(x, -1, W.shape[1])
+    floating = jnp.issubdtype(x.dtype, jnp.floating)
+    dtype = jnp.promote_types(W.dtype, x.dtype) if floating else W.dtype
+    products = jax.lax.dot_general(
+        x.astype(dtype),
+        W.astype(dtype),
+        (((x.ndim - 1,), (1,)), ((), ())),
+        precision=MATMUL_PRECISION,
+        preferred_element_type=compute_dtype(dtype),
+    )
+    if params.b is not None:
+        b = jnp.asarray(params.b)
+        chex.assert_shape(b, W.shape[:1])
+        row = b.astype(products.dtype).reshape((1,) * (products.ndim - 1) + b.shape)
+        products = products + row
+    return products.astype(dtype)
+
+
+def predict(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
+    """The class with the highest score, the lowest index among equals.
+
+    Args:
+      params: W (C, D) and b (C,) or None.
+      x: features (N, D).
+
+    Returns:
+      Class indices (N,), int32.
+
+    >>> params = LinearParams(jnp.array([[1.0, 0.0], [0.0, 2.0]]))
+    >>> predict(params, jnp.array([[3.0, 1.0], [0.0, 1.0]])).tolist()
+    [0, 1]
+    """
+    return jnp.argmax(scores(params, x), axis=-1).astype(jnp.int32)

@@ -1,0 +1,291 @@
+"""Losses: how unhappy we are with the scores of one example.
+
+A loss is a pure function of `scores (..., C)` and `labels (...,)` that gives one value an example
+and reduces nothing; the mean is the objective's business. Any function of that form can be used
+wherever a loss is expected. The four losses here also carry `score_gradient`, their derivative
+with respect to the scores written by hand, so that it can be compared with `jax.grad`.
+
+Two conventions hold in the differentiated code and in the hand-written gradients alike:
+
+* the derivative of `max(0, z)` at `z = 0` is 0 (`jnp.maximum` gives 1/2);
+* among equal maxima the lowest class index counts (the derivative of `jnp.max` is shared out).
+
+Labels outside 0..C-1 raise `InputError` where their values can be seen. Under `jit` they cannot:
+there the example's loss and gradient become NaN, never a plausible number, and
+`jax.experimental.checkify.checkify(f, errors=checkify.user_checks)` reports the label itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Protocol, runtime_checkable
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import checkify
+
+from jaxlin.errors import InputError
+from jaxlin.precision import compute_dtype, keeps_float64
+
+
+class Loss(Protocol):
+    """Any callable `(scores (..., C), labels (...,)) -> (...,)`, pure and traceable by JAX."""
+
+    def __call__(self, scores: jax.Array, labels: jax.Array, /) -> jax.Array:
+        """One value an example."""
+        ...
+
+
+@runtime_checkable
+class HandWrittenLoss(Protocol):
+    """A loss that also knows its derivative with respect to the scores."""
+
+    def __call__(self, scores: jax.Array, labels: jax.Array, /) -> jax.Array:
+        """One value an example."""
+        ...
+
+    def score_gradient(self, scores: jax.Array, labels: jax.Array, /) -> jax.Array:
+        """Derivative of each example's loss with respect to its scores, (..., C)."""
+        ...
+
+
+def _prepare(
+    scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scores in a safe dtype; which entry is the label's (..., C); 1 a valid label, else NaN."""
+    seen = not isinstance(labels, jax.core.Tracer)
+    host_labels = np.asarray(labels) if seen else None  # before JAX narrows 64 bits
+    scores, labels = jnp.asarray(scores), jnp.asarray(labels)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise InputError(f"labels must be integers 0..C-1, got dtype {labels.dtype}.")
+    chex.assert_axis_dimension_gt(scores, -1, 0)
+    chex.assert_shape(labels, scores.shape[:-1])
+    num_classes = scores.shape[-1]
+    if host_labels is not None:
+        outside = (host_labels < 0) | (host_labels >= num_classes)
+        if outside.any():
+            where = tuple(int(index) for index in np.argwhere(outside)[0])
+            raise InputError(
+                f"labels must lie in 0..{num_classes - 1} (there are {num_classes} scores an "
+                f"example), got {host_labels[where]} at index {where}."
+            )
+    valid = (labels >= 0) & (labels < num_classes)
+    checkify.debug_check(
+        jnp.all(valid), "labels must lie in 0..C-1, got {labels}", labels=jnp.asarray(labels)
+    )
+    wide = scores.astype(compute_dtype(scores.dtype))
+    is_label = jnp.expand_dims(labels, -1) == jnp.arange(num_classes, dtype=labels.dtype).reshape(
+        (1,) * labels.ndim + (num_classes,)
+    )
+    one_or_nan = jnp.where(valid, 1.0, jnp.nan).astype(wide.dtype)
+    return wide, is_label, one_or_nan
+
+
+def _narrow(values: jax.Array, scores: jax.typing.ArrayLike) -> jax.Array:
+    """Back to the dtype of the scores given, where they were floating."""
+    dtype = jnp.asarray(scores).dtype
+    return values.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else values
+
+
+def _margins(scores: jax.Array, is_label: jax.Array, margin: float) -> jax.Array:
+    """`s_j - s_y + margin` (..., C), and 0 for the label itself.
+
+    The label's term is taken out by the mask, not by subtracting the margin from the sum: that
+    would round.
+    """
+    label_score = jnp.sum(jnp.where(is_label, scores, 0.0), axis=-1, keepdims=True)
+    return jnp.where(is_label, 0.0, scores - label_score + margin)
+
+
+def _positive_part(z: jax.Array) -> jax.Array:
+    """`max(0, z)` with derivative 0 at 0, and NaN for NaN."""
+    return jnp.where(z <= 0.0, 0.0, z)
+
+
+def _is_positive(z: jax.Array) -> jax.Array:
+    """The derivative of `_positive_part`, as 0 or 1."""
+    return jnp.where(z <= 0.0, 0.0, jnp.ones_like(z))
+
+
+@dataclasses.dataclass(frozen=True)
+class _MarginLoss:
+    """What the hinge losses share: a margin, checked."""
+
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        try:
+            margin = float(self.margin)
+        except (TypeError, ValueError):
+            raise InputError(f"margin must be a number, got {self.margin!r}.") from None
+        if not (math.isfinite(margin) and margin > 0.0):
+            raise InputError(f"margin must be positive and finite, got {margin}.")
+        object.__setattr__(self, "margin", margin)
+
+
+@dataclasses.dataclass(frozen=True)
+class WestonWatkinsHinge(_MarginLoss):
+    """The multiclass SVM loss, `L = sum_{j != y} max(0, s_j - s_y + margin)`.
+
+    Every wrong class that comes within the margin of the right one pays. This is the sum over
+    classes; `CrammerSingerHinge` takes only the worst. `torch.nn.MultiMarginLoss` is this divided
+    by C.
+
+    Source: Weston and Watkins, "Support vector machines for multi-class pattern recognition",
+    ESANN 1999.
+
+    >>> loss = WestonWatkinsHinge()
+    >>> scores = jnp.array([[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]])
+    >>> [round(v, 1) for v in loss(scores, jnp.array([0, 1, 2])).tolist()]
+    [2.9, 0.0, 12.9]
+    >>> loss.score_gradient(scores, jnp.array([0, 1, 2])).tolist()[0]
+    [-1.0, 1.0, 0.0]
+    """
+
+    @keeps_float64
+    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
+        """Per-example losses (...,) of scores (..., C)."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        margins = _margins(wide, is_label, self.margin)
+        return _narrow(jnp.sum(_positive_part(margins), axis=-1) * one_or_nan, scores)
+
+    @keeps_float64
+    def score_gradient(
+        self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
+    ) -> jax.Array:
+        """1 for each wrong class inside the margin, minus their number for the right class."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        active = _is_positive(_margins(wide, is_label, self.margin))
+        gradient = jnp.where(is_label, -jnp.sum(active, axis=-1, keepdims=True), active)
+        return _narrow(gradient * one_or_nan[..., None], scores)
+
+
+@dataclasses.dataclass(frozen=True)
+class SquaredWestonWatkinsHinge(_MarginLoss):
+    """The squared multiclass hinge, `L = sum_{j != y} max(0, s_j - s_y + margin)^2`.
+
+    Smooth where the hinge has its kink, and harder on large violations.
+
+    >>> float(SquaredWestonWatkinsHinge()(jnp.array([3.0, 4.0, 2.5]), jnp.array(0)))
+    4.25
+    """
+
+    @keeps_float64
+    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
+        """Per-example losses (...,) of scores (..., C)."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        violation = _positive_part(_margins(wide, is_label, self.margin))
+        return _narrow(jnp.sum(violation * violation, axis=-1) * one_or_nan, scores)
+
+    @keeps_float64
+    def score_gradient(
+        self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
+    ) -> jax.Array:
+        """Twice each violation, minus their sum for the right class."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        slope = 2.0 * _positive_part(_margins(wide, is_label, self.margin))
+        gradient = jnp.where(is_label, -jnp.sum(slope, axis=-1, keepdims=True), slope)
+        return _narrow(gradient * one_or_nan[..., None], scores)
+
+
+@dataclasses.dataclass(frozen=True)
+class CrammerSingerHinge(_MarginLoss):
+    """The hinge of the worst wrong class, `L = max(0, max_{j != y} s_j - s_y + margin)`.
+
+    This is what scikit-learn and optax call the multiclass hinge loss.
+
+    Source: Crammer and Singer, "On the algorithmic implementation of multiclass kernel-based
+    vector machines", JMLR 2001.
+
+    >>> float(CrammerSingerHinge()(jnp.array([3.0, 4.0, 2.5]), jnp.array(0)))
+    2.0
+    """
+
+    def _worst(self, wide: jax.Array, is_label: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The largest margin (..., 1) and which class has it (..., C), the lowest among equals."""
+        margins = _margins(wide, is_label, self.margin)
+        worst = jnp.argmax(jnp.where(is_label, -jnp.inf, margins), axis=-1, keepdims=True)
+        classes = jnp.arange(wide.shape[-1], dtype=worst.dtype)
+        is_worst = worst == classes.reshape((1,) * (wide.ndim - 1) + classes.shape)
+        return jnp.sum(jnp.where(is_worst, margins, 0.0), axis=-1, keepdims=True), is_worst
+
+    @keeps_float64
+    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
+        """Per-example losses (...,) of scores (..., C)."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        margin, _ = self._worst(wide, is_label)
+        return _narrow(_positive_part(margin[..., 0]) * one_or_nan, scores)
+
+    @keeps_float64
+    def score_gradient(
+        self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
+    ) -> jax.Array:
+        """1 for the worst class and -1 for the right one, where the margin is violated."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        margin, is_worst = self._worst(wide, is_label)
+        active = _is_positive(margin)
+        gradient = jnp.where(is_label, -active, jnp.where(is_worst, active, 0.0))
+        return _narrow(gradient * one_or_nan[..., None], scores)
+
+
+def _shifted(scores: jax.Array) -> jax.Array:
+    """Scores less their maximum: the same probabilities, and no overflow."""
+    return scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class SoftmaxCrossEntropy:
+    """The softmax classifier's loss, `L = -log(exp(s_y) / sum_j exp(s_j))`, in nats.
+
+    Computed without overflow for any finite scores.
+
+    >>> loss = SoftmaxCrossEntropy()(jnp.array([3.2, 5.1, -1.7]), jnp.array(0))
+    >>> round(float(loss), 2)
+    2.04
+    """
+
+    @keeps_float64
+    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
+        """Per-example losses (...,) of scores (..., C)."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        shifted = _shifted(wide)
+        label_score = jnp.sum(jnp.where(is_label, shifted, 0.0), axis=-1)
+        log_normaliser = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1))
+        return _narrow((log_normaliser - label_score) * one_or_nan, scores)
+
+    @keeps_float64
+    def score_gradient(
+        self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
+    ) -> jax.Array:
+        """The probabilities, less 1 for the right class."""
+        wide, is_label, one_or_nan = _prepare(scores, labels)
+        gradient = softmax_probabilities(wide) - is_label.astype(wide.dtype)
+        return _narrow(gradient * one_or_nan[..., None], scores)
+
+
+@keeps_float64
+def softmax_probabilities(scores: jax.typing.ArrayLike) -> jax.Array:
+    """The scores read as unnormalised log probabilities: `exp(s_k) / sum_j exp(s_j)`.
+
+    Args:
+      scores: (..., C).
+
+    Returns:
+      Probabilities (..., C), each row with sum 1.
+
+    >>> [round(p, 2) for p in softmax_probabilities(jnp.array([3.2, 5.1, -1.7])).tolist()]
+    [0.13, 0.87, 0.0]
+    """
+    scores = jnp.asarray(scores)
+    chex.assert_axis_dimension_gt(scores, -1, 0)
+    exponentials = jnp.exp(_shifted(scores.astype(compute_dtype(scores.dtype))))
+    return _narrow(exponentials / jnp.sum(exponentials, axis=-1, keepdims=True), scores)
+
+
+weston_watkins_hinge = WestonWatkinsHinge()
+squared_weston_watkins_hinge = SquaredWestonWatkinsHinge()
+crammer_singer_hinge = CrammerSingerHinge()
+softmax_cross_entropy = SoftmaxCrossEntropy()

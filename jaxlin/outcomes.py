@@ -1,0 +1,29 @@
+"""How a fit ended, as a sentence that says what happened and what to do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["out_of_steps", "converged", "stopped_early", "stopped_by_callback"]
+
+
+class Outcome(str):
+    """A sentence, with the kind of ending beside it for programs.
+
+    Attributes:
+      kind: `"out_of_steps"`, `"converged"`, `"stopped_early"` or `"stopped_by_callback"`.
+
+    >>> outcome = Outcome("Ran all 10 epochs.", kind="out_of_steps")
+    >>> outcome, outcome.kind
+    ('Ran all 10 epochs.', 'out_of_steps')
+    """
+
+    kind: Kind
+
+    def __new__(cls, sentence: str, *, kind: Kind) -> Outcome:
+        outcome = super().__new__(cls, sentence)
+        outcome.kind = kind
+        return outcome
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, str]]:  # copy and deepcopy
+        return (str(self),), {"kind": self.kind}

@@ -1,0 +1,25 @@
+"""Ways to find W: random search, gradient descent, minibatch SGD.
+
+Each is a frozen dataclass with the same protocol (`jaxlin.solvers.base`), driven by the same loop
+(`jaxlin.solvers.loop`).
+"""
+
+from jaxlin.solvers.base import Evaluation, Problem, Solver
+from jaxlin.solvers.gradient_descent import GradientDescent
+from jaxlin.solvers.history import EpochReport, History
+from jaxlin.solvers.learning_rate import cosine_decay, suggested_learning_rate
+from jaxlin.solvers.random_search import RandomSearch
+from jaxlin.solvers.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "EpochReport",
+    "Evaluation",
+    "GradientDescent",
+    "History",
+    "Problem",
+    "RandomSearch",
+    "Solver",
+    "cosine_decay",
+    "suggested_learning_rate",
+]

@@ -1,0 +1,186 @@
+"""What a first-order solver is, and what it may ask of the data.
+
+A solver is a frozen dataclass registered as a pytree: its numbers are leaves, its choices static.
+`init` makes a state that holds everything the next step needs, the parameters among it; `step`
+gives the next state and what a person wants to know. A step sees a `Problem`: all of the data, or
+one minibatch; it cannot tell which, nor where the rows come from. How many steps there are, when
+to stop and what is recorded is the loop's business (`jaxlin.solvers.loop`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from jaxlin import gradients, metrics
+from jaxlin.data.scaling import Scaling
+from jaxlin.errors import InputError
+from jaxlin.linear import LinearParams
+from jaxlin.objective import Objective
+from jaxlin.precision import compute_dtype
+
+GradientMethod = Literal["autodiff", "by_hand", "numerical"]
+GRADIENT_METHODS: tuple[GradientMethod, ...] = ("autodiff", "by_hand", "numerical")
+
+# Rows a pass converts and multiplies at a time. Large enough for the matrix product, small enough
+# that a converted block of images stays in the cache; and below the 32,768 rows above which some
+# jaxlib releases miscompile a product followed by a reduction on CPU (jax issue 39103).
+BLOCK_ROWS = 4096
+
+
+class Evaluation(NamedTuple):
+    """The objective and the accuracy at some parameters, scalars."""
+
+    objective: jax.Array
+    accuracy: jax.Array
+
+
+class Examples(NamedTuple):
+    """Rows as the engine keeps them.
+
+    Attributes:
+      x: features (N, D), in the dtype they came in.
+      labels: (N,) int32.
+      weight: (N,) floating, with sum 1 over all of the data.
+    """
+
+    x: jax.Array
+    labels: jax.Array
+    weight: jax.Array
+
+
+class Problem(NamedTuple):
+    """The objective over some examples: what a step minimises.
+
+    Attributes:
+      objective: the loss, l2 and penalty.
+      examples: the rows, with weights that sum to about 1 (rows of weight 0 do not count).
+      scaling: applied to a block after its conversion, or None.
+    """
+
+    objective: Objective
+    examples: Examples
+    scaling: Scaling | None
+
+    def evaluate(self, params: LinearParams) -> Evaluation:
+        """Objective and accuracy, in one pass."""
+        data = self._sum_over_blocks(params, jax.checkpoint(self._block_evaluation))
+        return Evaluation(data.objective + self.objective.penalty_term(params), data.accuracy)
+
+    def value_and_gradient(
+        self, params: LinearParams, method: GradientMethod = "autodiff"
+    ) -> tuple[Evaluation, LinearParams]:
+        """Objective, accuracy and gradient; in one pass, unless the gradient is numerical."""
+        if method == "numerical":
+            gradient = gradients.numerical(lambda p: self.evaluate(p).objective, params)
+            return self.evaluate(params), gradient
+        block = self._block_by_hand if method == "by_hand" else self._block_autodiff
+        data, data_gradient = self._sum_over_blocks(params, block)
+        if method == "by_hand":
+            penalty_gradient = self.objective.penalty_gradient_by_hand(params)
+        else:
+            penalty_gradient = jax.grad(self.objective.penalty_term)(params)
+        evaluation = Evaluation(
+            data.objective + self.objective.penalty_term(params), data.accuracy
+        )
+        return evaluation, jax.tree.map(jnp.add, data_gradient, penalty_gradient)
+
+    def _prepared(self, params: LinearParams, x: jax.Array) -> jax.Array:
+        x = x.astype(compute_dtype(params.W.dtype))
+        return x if self.scaling is None else self.scaling(x)
+
+    def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, Evaluation]:
+        value, scores = self.objective.data_term(
+            params, self._prepared(params, examples.x), examples.labels, examples.weight
+        )
+        correct = metrics.is_correct(scores, examples.labels)
+        return value, Evaluation(value, jnp.sum(jnp.where(correct, examples.weight, 0.0)))
+
+    def _block_evaluation(self, params: LinearParams, examples: Examples) -> Evaluation:
+        return self._data_term(params, examples)[1]
+
+    def _block_autodiff(
+        self, params: LinearParams, examples: Examples
+    ) -> tuple[Evaluation, LinearParams]:
+        (_, evaluation), gradient = jax.value_and_grad(self._data_term, has_aux=True)(
+            params, examples
+        )
+        return evaluation, gradient
+
+    def _block_by_hand(
+        self, params: LinearParams, examples: Examples
+    ) -> tuple[Evaluation, LinearParams]:
+        x = self._prepared(params, examples.x)
+        gradient = self.objective.data_gradient_by_hand(
+            params, x, examples.labels, examples.weight
+        )
+        return self._block_evaluation(params, examples), gradient
+
+    def _sum_over_blocks(self, params: LinearParams, block: Any) -> Any:
+        """Sums `block(params, examples)` over the rows, a block of them at a time.
+
+        The last block is moved back to end with the data, and rows that an earlier block has
+        counted weigh nothing: no remainder to compile, no padding to copy.
+        """
+        num_examples = self.examples.x.shape[0]
+        if num_examples <= BLOCK_ROWS:
+            return block(params, self.examples)
+
+        def add_block(total: Any, index: jax.Array) -> tuple[Any, None]:
+            start = jnp.minimum(index * BLOCK_ROWS, num_examples - BLOCK_ROWS)
+            rows = Examples(
+                *(jax.lax.dynamic_slice_in_dim(a, start, BLOCK_ROWS) for a in self.examples)
+            )
+            is_new = start + jnp.arange(BLOCK_ROWS, dtype=start.dtype) >= index * BLOCK_ROWS
+            rows = rows._replace(weight=jnp.where(is_new, rows.weight, 0.0))
+            return jax.tree.map(jnp.add, total, block(params, rows)), None
+
+        first = Examples(*(a[:BLOCK_ROWS] for a in self.examples))
+        zero = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(block, params, first)
+        )
+        num_blocks = -(-num_examples // BLOCK_ROWS)
+        total, _ = jax.lax.scan(add_block, zero, jnp.arange(num_blocks, dtype=jnp.int32))
+        return total
+
+
+class HasParams(Protocol):
+    """A solver's state: whatever the next step needs, the parameters among it."""
+
+    @property
+    def params(self) -> LinearParams:
+        """Where the solver stands."""
+        ...
+
+
+class Solver(Protocol):
+    """The protocol of the first-order solvers; a frozen dataclass registered as a pytree."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Examples a step sees; None: all of them."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the data. Where a step sees all of it, each step is a pass."""
+        ...
+
+    def init(self, params: LinearParams, key: jax.Array) -> Any:
+        """The state to start from: a pytree with `params` among its attributes."""
+        ...
+
+    def step(self, problem: Problem, state: Any) -> tuple[Any, Evaluation]:
+        """The next state, and what was seen on the way: the objective where the step was taken."""
+        ...
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raises `InputError` for what is not an optax `GradientTransformation`."""
+    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+        raise InputError(
+            "optimizer must be an optax.GradientTransformation, for example optax.sgd(0.1, "
+            f"momentum=0.9), got {optimizer!r}."
+        )
