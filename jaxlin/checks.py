@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxlin.errors import InputError
 from jaxlin.precision import float64_scope
@@ -39,7 +40,7 @@ def as_features(
       InputError: not two-dimensional, empty, not numeric, not finite, or too large.
       TypeError: `np.matrix`.
     """
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         raise InputError(f"{name} is being traced by JAX: fit runs on arrays, outside of jit.")
     array = x if isinstance(x, jax.Array) else _numeric_array(x, name)
     _check_two_dimensional(array, name)
@@ -191,7 +192,8 @@ def as_labels(
         raise InputError(f"{name} must have shape (N,), got {array.shape}. Use {name}.ravel()?")
     if len(array) != num_examples:
         raise InputError(
-            f"Found input variables with inconsistent numbers of samples: {[num_examples, len(array)]}"
+            "Found input variables with inconsistent numbers of samples: "
+            f"{[num_examples, len(array)]}"
         )
     if array.dtype == object:
         try:
@@ -240,7 +242,9 @@ def as_sample_weight(weight: Any, num_examples: int) -> np.ndarray:
         raise InputError("Input sample_weight contains infinity.")
     if (array < 0).any():
         index = int(np.argmax(array < 0))
-        raise InputError(f"sample_weight must not be negative, got {array[index]} at index {index}.")
+        raise InputError(
+            f"sample_weight must not be negative, got {array[index]} at index {index}."
+        )
     if not array.any():
         raise InputError("Sample weights must contain at least one non-zero number.")
     return array

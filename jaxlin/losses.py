@@ -25,6 +25,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.experimental import checkify
 
 from jaxlin.errors import InputError
@@ -56,7 +57,7 @@ def _prepare(
     scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Scores in a safe dtype; which entry is the label's (..., C); 1 a valid label, else NaN."""
-    seen = not isinstance(labels, jax.core.Tracer)
+    seen = not isinstance(labels, Tracer)
     host_labels = np.asarray(labels) if seen else None  # before JAX narrows 64 bits
     scores, labels = jnp.asarray(scores), jnp.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):

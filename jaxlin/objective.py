@@ -151,7 +151,9 @@ class Objective:
                 "loss that method, or use jax.grad (gradient='autodiff')."
             )
         s = scores(params, x)
-        score_gradient = loss.score_gradient(s, labels) * weight.astype(s.dtype)[:, None]
+        score_gradient = (
+            loss.score_gradient(s, _as_class_indices(labels)) * weight.astype(s.dtype)[:, None]
+        )
         wide = compute_dtype(s.dtype)
         gradient = jax.lax.dot_general(
             score_gradient,
@@ -201,13 +203,24 @@ class Objective:
         return jax.tree.map(jnp.add, data, self.penalty_gradient_by_hand(params))
 
     def _per_example(self, s: jax.Array, labels: jax.typing.ArrayLike) -> jax.Array:
-        values = jnp.asarray(self.loss(s, jnp.asarray(labels)))
+        values = jnp.asarray(self.loss(s, _as_class_indices(labels)))
         if values.shape != s.shape[:-1]:
             raise InputError(
                 f"loss {loss_name(self.loss)} must return one value an example, shape "
                 f"{s.shape[:-1]}, got {values.shape}. The objective takes the mean itself."
             )
         return values
+
+
+def _as_class_indices(labels: jax.typing.ArrayLike) -> jax.Array:
+    """Labels as a JAX array; JAX alone would cut 2**32 + 3 down to 3 without a word."""
+    if isinstance(labels, jax.Array):
+        return labels
+    array = np.asarray(labels)
+    if array.dtype.kind in "iu" and array.size and (array.min() < 0 or array.max() >= 2**31):
+        outside = array[(array < 0) | (array >= 2**31)][0]
+        raise InputError(f"labels must be integers 0..C-1, got {outside}.")
+    return jnp.asarray(array)
 
 
 def _dtype(params: LinearParams) -> jax.typing.DTypeLike:

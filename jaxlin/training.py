@@ -129,9 +129,7 @@ def _as_examples(
 ) -> Examples:
     """Checked rows on the device, weights with sum 1."""
     features = checks.as_features(x, dtype, name=f"{prefix}X", num_features=num_features)
-    codes = checks.as_labels(
-        labels, len(features), num_classes=num_classes, name=f"{prefix}labels"
-    )
+    codes = checks.as_labels(labels, len(features), num_classes=num_classes, name=f"{prefix}labels")
     weight = checks.as_sample_weight(sample_weight, len(features))
     weight = weight / weight.max()
     return Examples(
@@ -346,8 +344,10 @@ def _as_validation(
         return None
     if not isinstance(validation, tuple | list) or len(validation) != 2:
         raise InputError("validation must be a pair (x, labels).")
+    x, labels = validation
     return _as_examples(
-        *validation,
+        x,
+        labels,
         dtype,
         num_classes=num_classes,
         num_features=num_features,
@@ -355,9 +355,7 @@ def _as_validation(
     )
 
 
-def _check_choices(
-    solver: Any, patience: Any, tol: Any, on_epoch: Any, validation: Any
-) -> None:
+def _check_choices(solver: Any, patience: Any, tol: Any, on_epoch: Any, validation: Any) -> None:
     if solver is not None and not all(hasattr(solver, name) for name in ("init", "step", "epochs")):
         raise InputError(
             "solver must be one of jaxlin.solvers, for example solvers.SGD(optax.adam(1e-3)), or "
@@ -425,9 +423,7 @@ def _divergence(history: History) -> str:
     )
 
 
-def _outcome(
-    result: LoopResult, history: History, tol: Any, patience: Any, moved: bool
-) -> Outcome:
+def _outcome(result: LoopResult, history: History, tol: Any, patience: Any, moved: bool) -> Outcome:
     epochs, best = len(history), int(result.best_epoch[0])
     count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     if result.stopped_by_callback:

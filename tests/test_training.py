@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,41 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from problems import LOSSES, C, D, N, blobs, same_params
 
 import jaxlin
 from jaxlin import losses, solvers
 
-N, D, C = 60, 6, 3
 SOFTMAX = losses.softmax_cross_entropy
-LOSSES = {
-    "weston_watkins": losses.weston_watkins_hinge,
-    "squared_weston_watkins": losses.squared_weston_watkins_hinge,
-    "crammer_singer": losses.crammer_singer_hinge,
-    "softmax": SOFTMAX,
-}
-
-
-def blobs(n: int = N, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Three overlapping clusters, float32 (N, D), sorted by label."""
-    rng = np.random.default_rng(seed)
-    labels = np.sort(rng.integers(0, C, n))
-    centres = np.random.default_rng(99).normal(size=(C, D))
-    return (centres[labels] + 0.7 * rng.normal(size=(n, D))).astype(np.float32), labels
-
-
 X, Y = blobs()
 
 
-def same(a: jaxlin.LinearParams, b: jaxlin.LinearParams) -> bool:
-    return all(
-        bool(jnp.array_equal(u, v))
-        for u, v in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    )
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("name", "bias", "dtype"),
+    [(name, True, np.float32) for name in LOSSES]
+    + [("softmax", False, np.float32), ("softmax", True, np.float64)],
+)
 def test_the_default_solver_gets_near_the_optimum(name: str, bias: bool, dtype: Any) -> None:
     fit = jaxlin.fit(X, Y, loss=LOSSES[name], l2=0.01, bias=bias, dtype=dtype)
     assert fit.params.W.dtype == dtype
@@ -55,7 +33,7 @@ def test_the_default_solver_gets_near_the_optimum(name: str, bias: bool, dtype: 
         loss=LOSSES[name],
         l2=0.01,
         bias=bias,
-        solver=solvers.GradientDescent(optax.sgd(lambda t: 0.3 / (1 + 0.02 * t)), steps=1500),
+        solver=solvers.GradientDescent(optax.sgd(lambda t: 0.3 / (1 + 0.02 * t)), steps=400),
     )
     value = float(fit.objective(best.params, X, Y))
     assert fit.history.objective[-1] < 1.1 * value + 0.01
@@ -65,6 +43,8 @@ def test_the_default_solver_gets_near_the_optimum(name: str, bias: bool, dtype: 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_three_gradients_take_the_same_steps(name: str) -> None:
+    # Not from zero: there all wrong classes tie, and at a kink the three need not agree.
+    init = jaxlin.init_params(D, C, key=jax.random.key(1), scale=0.1)
     fits = [
         jaxlin.fit(
             X,
@@ -72,6 +52,7 @@ def test_the_three_gradients_take_the_same_steps(name: str) -> None:
             loss=LOSSES[name],
             l2=0.01,
             dtype=np.float64,
+            init=init,
             solver=solvers.GradientDescent(optax.sgd(0.1), steps=5, gradient=method),
         )
         for method in ("autodiff", "by_hand", "numerical")
@@ -101,7 +82,9 @@ def test_a_plain_function_serves_as_a_loss() -> None:
 
 def test_a_loss_that_reduces_is_told_so() -> None:
     with pytest.raises(jaxlin.InputError, match=r"one value an example, shape \(\d+,\), got \(\)"):
-        jaxlin.fit(X, Y, loss=lambda s, y: jnp.mean(SOFTMAX(s, y)), solver=solvers.SGD(optax.sgd(1.0)))
+        jaxlin.fit(
+            X, Y, loss=lambda s, y: jnp.mean(SOFTMAX(s, y)), solver=solvers.SGD(optax.sgd(1.0))
+        )
 
 
 def l1(W: jax.Array) -> jax.Array:
@@ -113,10 +96,11 @@ def test_a_penalty_is_added_as_it_is(method: Any) -> None:
     solver = solvers.GradientDescent(optax.sgd(0.1), steps=40, gradient=method)
     fit = jaxlin.fit(X, Y, loss=SOFTMAX, penalty=l1, solver=solver, dtype=np.float64)
     plain = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solver, dtype=np.float64)
-    assert float(jnp.abs(fit.params.W).sum()) < 0.8 * float(jnp.abs(plain.params.W).sum())
-    value = jaxlin.Objective(SOFTMAX)(plain.params, X, Y) + l1(plain.params.W)
+    assert np.abs(np.asarray(fit.params.W)).sum() < 0.8 * np.abs(np.asarray(plain.params.W)).sum()
+    mean_loss = float(jaxlin.Objective(SOFTMAX)(fit.params, X, Y))
+    penalty = 0.05 * np.abs(np.asarray(fit.params.W)).sum()
     np.testing.assert_allclose(
-        float(jaxlin.Objective(SOFTMAX, penalty=l1)(plain.params, X, Y)), float(value), rtol=1e-6
+        float(fit.objective(fit.params, X, Y)), mean_loss + penalty, rtol=1e-6
     )
 
 
@@ -144,7 +128,12 @@ def test_any_optax_optimiser_serves(name: str) -> None:
 
 def test_a_line_search_serves_gradient_descent() -> None:
     fit = jaxlin.fit(
-        X, Y, loss=SOFTMAX, l2=0.01, solver=solvers.GradientDescent(optax.lbfgs(), steps=25), tol=1e-3
+        X,
+        Y,
+        loss=SOFTMAX,
+        l2=0.01,
+        solver=solvers.GradientDescent(optax.lbfgs(), steps=25),
+        tol=1e-3,
     )
     assert fit.outcome.kind == "converged"
     assert "no certificate" in fit.outcome
@@ -154,7 +143,7 @@ def test_weight_decay_is_twice_l2() -> None:
     """`optax.add_decayed_weights(2 * l2)` on W, before the learning rate, is this l2."""
     l2 = 0.05
     decayed = optax.chain(
-        optax.add_decayed_weights(2 * l2, mask=lambda p: jaxlin.LinearParams(True, False)),
+        optax.add_decayed_weights(2 * l2, mask=jaxlin.LinearParams(True, False)),  # pyright: ignore[reportArgumentType]
         optax.sgd(0.1, momentum=0.9),
     )
     a = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solvers.SGD(decayed, 16, 4))
@@ -254,10 +243,10 @@ def test_the_same_key_repeats_bit_for_bit_and_another_does_not() -> None:
     def run(key: Any) -> jaxlin.LinearParams:
         return jaxlin.fit(X, Y, loss=SOFTMAX, solver=solver, key=key).params
 
-    assert same(run(3), run(jax.random.key(3)))
-    assert same(run(None), run(0))
-    assert not same(run(3), run(4))
-    assert same(run(jax.random.PRNGKey(3)), run(3))
+    assert same_params(run(3), run(jax.random.key(3)))
+    assert same_params(run(None), run(0))
+    assert not same_params(run(3), run(4))
+    assert same_params(run(jax.random.PRNGKey(3)), run(3))
 
 
 def test_data_sorted_by_label_are_no_worse() -> None:
@@ -273,6 +262,7 @@ def test_data_sorted_by_label_are_no_worse() -> None:
 # Divergence
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # of 1e308, by optax
 @pytest.mark.parametrize("rate", [1e10, 1e308])
 @pytest.mark.parametrize("name", ["weston_watkins", "softmax"])
 def test_an_absurd_learning_rate_is_an_error_with_finite_parameters(name: str, rate: float) -> None:
@@ -296,7 +286,7 @@ def test_divergence_keeps_the_last_good_epoch() -> None:
             on_epoch=lambda report: seen.append(report),
         )
     assert len(seen) == len(caught.value.history) == 3
-    assert same(seen[-1].params, caught.value.params)
+    assert same_params(seen[-1].params, caught.value.params)
     assert np.isfinite(caught.value.history.objective).all()
 
 
@@ -317,7 +307,9 @@ def test_a_warm_start_at_a_tiny_objective_is_no_divergence() -> None:
 
 def test_a_loss_that_is_nan_is_divergence() -> None:
     with pytest.raises(jaxlin.DivergedError):
-        jaxlin.fit(X, Y, loss=lambda s, y: SOFTMAX(s, y) * jnp.nan, solver=solvers.SGD(optax.sgd(0.1)))
+        jaxlin.fit(
+            X, Y, loss=lambda s, y: SOFTMAX(s, y) * jnp.nan, solver=solvers.SGD(optax.sgd(0.1))
+        )
 
 
 # Validation, callbacks, stopping
@@ -337,13 +329,13 @@ def test_validation_is_evaluated_after_each_epoch() -> None:
     )
     for report in reports:
         seen = jaxlin.evaluate(report.params, x, y, loss=losses.crammer_singer_hinge)
-        np.testing.assert_allclose(report.validation_loss, float(seen.objective), rtol=1e-6)
-        np.testing.assert_allclose(report.validation_accuracy, float(seen.accuracy), rtol=1e-6)
+        assert report.validation_loss == pytest.approx(float(seen.objective), rel=1e-6)
+        assert report.validation_accuracy == pytest.approx(float(seen.accuracy), rel=1e-6)
     assert [r.epoch for r in reports] == [1, 2, 3]
     assert [r.examples for r in reports] == [N, 2 * N, 3 * N]
     assert {r.epochs for r in reports} == {3}
     assert fit.history.validation_loss is not None
-    np.testing.assert_allclose(fit.history.validation_loss, [r.validation_loss for r in reports])
+    assert fit.history.validation_loss.tolist() == [r.validation_loss for r in reports]
     np.testing.assert_allclose(fit.history.objective, [r.objective for r in reports])
     assert (np.diff(fit.history.seconds) > 0).all()
     assert len(fit.history) == 3
@@ -366,7 +358,7 @@ def test_early_stopping_returns_the_best_epoch() -> None:
     validation = [r.validation_loss for r in reports]
     best = int(np.argmin(np.array(validation, float)))
     assert len(reports) == best + 1 + 3
-    assert same(fit.params, reports[best].params)
+    assert same_params(fit.params, reports[best].params)
     assert f"epoch {best + 1}" in fit.outcome
 
 
@@ -406,224 +398,3 @@ def test_out_of_steps_with_a_tolerance_says_how_far() -> None:
 def test_an_objective_that_rises_is_said_to() -> None:
     fit = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solvers.GradientDescent(optax.sgd(-0.1), steps=5))
     assert "ended higher than it began" in fit.outcome
-
-
-# Arrays in
-
-
-def test_float64_needs_no_global_setting_and_leaves_it() -> None:
-    fit = jaxlin.fit(X, Y, loss=SOFTMAX, dtype="float64", solver=solvers.SGD(optax.adam(0.01)))
-    assert fit.params.W.dtype == jnp.float64
-    assert not jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-    with jax.enable_x64(True):
-        x = jnp.asarray(X, jnp.float64)
-    assert jaxlin.fit(x, Y, loss=SOFTMAX).params.W.dtype == jnp.float64
-    assert jaxlin.fit(X.astype(np.float64), Y, loss=SOFTMAX).params.W.dtype == jnp.float32
-    assert jaxlin.scores(fit.params, X).dtype == jnp.float64
-
-
-def test_float32_stays_float32_under_a_users_global_float64() -> None:
-    solver = solvers.SGD(optax.sgd(lambda t: 0.1 / (1 + t)), 16, 3)
-    narrow = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solver)
-    with jax.enable_x64(True):
-        fit = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solver, validation=(X, Y), tol=1e-9)
-        default = jaxlin.fit(X, Y, loss=losses.weston_watkins_hinge)
-        searched = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solvers.RandomSearch(3))
-        numerical = jaxlin.fit(
-            X,
-            Y,
-            loss=SOFTMAX,
-            solver=solvers.GradientDescent(optax.sgd(0.1), steps=2, gradient="numerical"),
-        )
-    for found in (fit, default, searched, numerical):
-        assert found.params.W.dtype == jnp.float32
-    np.testing.assert_allclose(fit.params.W, narrow.params.W, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "bool", "float16", "bfloat16"])
-def test_narrow_features_give_what_their_float32_values_give(dtype: str) -> None:
-    values = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 120, (N, D))
-    x = np.asarray(jnp.asarray(values).astype(dtype)) if dtype != "int64" else values
-    scaling = jaxlin.data.Scaling.unit_range(values.astype(np.float32))
-    solver = solvers.SGD(optax.sgd(0.1), 16, 3)
-    narrow = jaxlin.fit(x, Y, loss=SOFTMAX, solver=solver, scaling=scaling)
-    wide = jaxlin.fit(values.astype(np.float32), Y, loss=SOFTMAX, solver=solver, scaling=scaling)
-    assert same(narrow.params, wide.params)
-
-
-def fortran(x: np.ndarray) -> np.ndarray:
-    return np.asfortranarray(x)
-
-
-def strided(x: np.ndarray) -> np.ndarray:
-    return np.repeat(np.repeat(x, 2, axis=0), 3, axis=1)[::2, ::3]
-
-
-def reversed_view(x: np.ndarray) -> np.ndarray:
-    return x[::-1].copy()[::-1]
-
-
-def read_only(x: np.ndarray) -> np.ndarray:
-    x = x.copy()
-    x.flags.writeable = False
-    return x
-
-
-def big_endian(x: np.ndarray) -> np.ndarray:
-    return x.astype(">f4")
-
-
-def nested_lists(x: np.ndarray) -> Any:
-    return x.tolist()
-
-
-def jax_array(x: np.ndarray) -> Any:
-    return jnp.asarray(x.copy())
-
-
-@pytest.mark.parametrize(
-    "view", [fortran, strided, reversed_view, read_only, big_endian, nested_lists, jax_array]
-)
-def test_memory_layout_changes_no_bit(view: Callable[[np.ndarray], Any]) -> None:
-    solver = solvers.SGD(optax.sgd(0.1), 16, 3)
-    plain = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solver)
-    assert same(jaxlin.fit(view(X), Y, loss=SOFTMAX, solver=solver).params, plain.params)
-
-
-def test_the_callers_arrays_may_change_while_the_fit_runs() -> None:
-    solver = solvers.SGD(optax.sgd(0.1), 16, 4)
-    plain = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solver)
-    x, y, weight = X.copy(), Y.copy(), np.ones(N)
-
-    def vandal(report: jaxlin.EpochReport) -> None:
-        del report
-        x[:], y[:], weight[:] = np.nan, 0, 0.0
-
-    fit = jaxlin.fit(x, y, loss=SOFTMAX, solver=solver, sample_weight=weight, on_epoch=vandal)
-    assert same(fit.params, plain.params)
-
-
-def test_a_scaling_folds_into_the_parameters() -> None:
-    x = 50.0 * X + 300.0
-    scaling = jaxlin.data.Scaling.standardize(x)
-    for bias in (True, False):
-        fit = jaxlin.fit(x, Y, loss=SOFTMAX, scaling=scaling, bias=bias, dtype=np.float64)
-        with jax.enable_x64(True):
-            inside = jaxlin.scores(fit.params, scaling(x.astype(np.float64)))
-        outside = jaxlin.scores(fit.raw_params, x)
-        np.testing.assert_allclose(outside, inside, rtol=1e-9, atol=1e-9)
-
-
-def test_features_of_any_size_are_scaled_by_the_default_step() -> None:
-    for size in (1e-6, 1e6, 1e15):
-        fit = jaxlin.fit((size * X).astype(np.float32), Y, loss=losses.crammer_singer_hinge)
-        assert np.isfinite(fit.params.W).all()
-    with pytest.raises(jaxlin.InputError, match=r"Scale the features.*dtype=jnp.float64"):
-        jaxlin.fit(X * np.float32(1e30), Y, loss=SOFTMAX)
-    fit = jaxlin.fit(X.astype(np.float64) * 1e100, Y, loss=SOFTMAX, dtype=np.float64)
-    assert fit.history.accuracy[-1] > 0.8
-
-
-def test_one_example_a_class_one_feature_and_constant_features() -> None:
-    fit = jaxlin.fit([[0.0], [1.0]], [0, 1], loss=SOFTMAX)
-    assert fit.params.W.shape == (2, 1)
-    constant = np.concatenate([X, np.full((N, 1), 3.0), np.zeros((N, 1))], axis=1)
-    scaling = jaxlin.data.Scaling.standardize(constant)
-    fit = jaxlin.fit(constant, Y, loss=SOFTMAX, scaling=scaling)
-    assert fit.history.accuracy[-1] > 0.8
-    contradictory = jaxlin.fit(np.zeros((4, 2)), [0, 1, 0, 1], loss=SOFTMAX, l2=0.1)
-    assert abs(contradictory.history.objective[-1] - np.log(2)) < 1e-3
-
-
-def test_classes_can_be_declared_by_init() -> None:
-    fit = jaxlin.fit(X, np.ones(N, int), loss=SOFTMAX, init=jaxlin.init_params(D, 5), l2=0.01)
-    assert fit.params.W.shape == (5, D)
-    assert (np.asarray(jaxlin.predict(fit.params, X)) == 1).all()
-
-
-BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "l2 negative": ({"l2": -1.0}, "l2 must be finite and not negative, got -1.0"),
-    "l2 nan": ({"l2": float("nan")}, "l2 must be finite"),
-    "l2 text": ({"l2": "1"}, "l2 must be a number, got '1'"),
-    "loss text": ({"loss": "svm"}, r"loss must be a loss of jaxlin.losses.*got 'svm'"),
-    "penalty": ({"penalty": 3.0}, "penalty must be a function of W"),
-    "penalty not scalar": ({"penalty": lambda W: W}, "penalty must return a scalar"),
-    "solver text": ({"solver": "sgd"}, "solver must be one of jaxlin.solvers"),
-    "solver optimiser": ({"solver": optax.sgd(0.1)}, "solver must be one of jaxlin.solvers"),
-    "key text": ({"key": "1"}, "key must be"),
-    "key negative": ({"key": -1}, r"0 to 2\*\*32 - 1, got -1"),
-    "key too large": ({"key": 2**63}, r"0 to 2\*\*32 - 1"),
-    "tol": ({"tol": 0.0}, "tol must be a positive"),
-    "patience": ({"patience": 0}, "patience must be at least 1"),
-    "patience alone": ({"patience": 2}, "patience needs validation"),
-    "on_epoch": ({"on_epoch": 1}, "on_epoch must be a function"),
-    "dtype": ({"dtype": "float16"}, "dtype must be float32 or float64"),
-    "dtype nonsense": ({"dtype": "floaty"}, "dtype must be float32 or float64"),
-    "validation": ({"validation": X}, r"validation must be a pair"),
-    "validation D": ({"validation": (X[:, 1:], Y)}, "validation X has 5 features, but 6"),
-    "validation labels": ({"validation": (X, Y + 1)}, r"validation labels must be .*0\.\.2"),
-    "validation nan": ({"validation": (X * np.nan, Y)}, "Input validation X contains NaN"),
-    "init": ({"init": np.zeros((C, D))}, "init must be LinearParams"),
-    "init D": ({"init": jaxlin.init_params(D + 1, C)}, r"init.W must have shape \(3, 6\)"),
-    "init C": ({"init": jaxlin.init_params(D, 2)}, r"labels must be integers 0\.\.1"),
-    "init nan": (
-        {"init": jaxlin.LinearParams(jnp.full((C, D), jnp.nan))},
-        "init holds NaN or infinity",
-    ),
-    "init b": (
-        {"init": jaxlin.LinearParams(jnp.zeros((C, D)), jnp.zeros(2))},
-        r"init.b must have shape \(3,\)",
-    ),
-    "init b unwanted": ({"init": jaxlin.init_params(D, C), "bias": False}, "init has a b"),
-    "scaling": ({"scaling": "standardize"}, "scaling must be a jaxlin.data.Scaling"),
-    "scaling shape": (
-        {"scaling": jaxlin.data.Scaling(np.zeros(2), np.ones(2))},
-        r"scaling.shift must be finite, a scalar or of shape \(6,\)",
-    ),
-    "weight length": ({"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\)"),
-    "weight 2-D": ({"sample_weight": np.ones((N, 1))}, "Sample weights must be 1D array"),
-    "weight nan": ({"sample_weight": np.full(N, np.nan)}, "Input sample_weight contains NaN"),
-    "weight negative": ({"sample_weight": -np.ones(N)}, "sample_weight must not be negative"),
-    "weight zero": ({"sample_weight": np.zeros(N)}, "at least one non-zero number"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_argument_is_named(name: str) -> None:
-    changed, message = BAD[name]
-    arguments: dict[str, Any] = {"loss": SOFTMAX, **changed}
-    with pytest.raises(jaxlin.InputError, match=message):
-        jaxlin.fit(X, Y, **arguments)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (np.zeros(N, int), "contains only one class: 0"),
-        (Y[:-1], r"inconsistent numbers of samples: \[60, 59\]"),
-        (Y - 1, r"got -1 at index 0.*encode_labels"),
-        (Y.astype(float) + 0.5, "Unknown label type: continuous"),
-        (np.array(["a", "b", "c"])[Y], "encode_labels"),
-        (np.eye(C)[Y], r"labels must have shape \(N,\), got \(60, 3\)"),
-        (None, "labels must be given"),
-        (np.full(N, 2**33), "got 8589934592 at index 0"),
-    ],
-)
-def test_bad_labels_are_told_apart(labels: Any, message: str) -> None:
-    with pytest.raises(jaxlin.InputError, match=message):
-        jaxlin.fit(X, labels, loss=SOFTMAX)
-
-
-def test_solvers_check_their_numbers() -> None:
-    with pytest.raises(jaxlin.InputError, match="batch_size must be at least 1"):
-        solvers.SGD(optax.sgd(0.1), batch_size=0)
-    with pytest.raises(jaxlin.InputError, match="epochs must be a whole number"):
-        solvers.SGD(optax.sgd(0.1), epochs=2.5)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(jaxlin.InputError, match=r"optimizer must be an optax.*got 0.1"):
-        solvers.SGD(0.1)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(jaxlin.InputError, match="gradient must be one of"):
-        solvers.GradientDescent(optax.sgd(0.1), gradient="symbolic")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(jaxlin.InputError, match="scale must be a positive"):
-        solvers.RandomSearch(scale=0.0)
-    with pytest.raises(jaxlin.InputError, match="learning_rate must be a positive"):
-        solvers.cosine_decay(float("nan"), 10)

@@ -8,12 +8,15 @@ than the epoch's arithmetic on a CPU, and NumPy's shuffle a twentieth of it.
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
 def key_words(key: jax.Array) -> tuple[int, ...]:
     """A `jax.random` key as whole numbers."""
-    data = jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    data = (
+        jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    )
     return tuple(int(word) for word in np.asarray(data).ravel())
 
 
@@ -32,7 +35,9 @@ def epoch_order(key: jax.Array, epoch: int, num_examples: int) -> np.ndarray:
     ...     jax.random.key(0), 0, 5).tolist()
     True
     """
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([*key_words(key), epoch])))
+    generator = np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence([*key_words(key), epoch]))
+    )
     order = np.arange(num_examples, dtype=np.int32)
     generator.shuffle(order)
     return order

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
-from jaxlin.precision import MATMUL_PRECISION
+from jaxlin.precision import float64_scope
 
 _BLOCK_BYTES = 1 << 24
 
@@ -65,7 +65,7 @@ class Scaling:
             b = None
         else:
             b = (0.0 if params.b is None else np.asarray(params.b, np.float64)) - shifts
-        with jax.enable_x64(dtype == jnp.float64 or jax.config.jax_enable_x64):  # pyright: ignore[reportAttributeAccessIssue]
+        with float64_scope(dtype == jnp.float64):
             return LinearParams(
                 jnp.asarray(W.astype(dtype)), None if b is None else jnp.asarray(b.astype(dtype))
             )

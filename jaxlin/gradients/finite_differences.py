@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from jaxlin.errors import InputError
@@ -66,7 +67,7 @@ def numerical(
                 f"params must be floating-point arrays, got a leaf of dtype {jnp.result_type(leaf)}"
                 ": a step cannot be taken in it."
             )
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    traced = any(isinstance(leaf, Tracer) for leaf in leaves)
     wants_float64 = any(getattr(leaf, "dtype", None) == np.float64 for leaf in leaves)
     with float64_scope(wants_float64 and not traced):
         return _differences(f, jax.tree.map(jnp.asarray, params), step, scheme)
@@ -85,7 +86,7 @@ def _differences(
     else:
         steps = jnp.full_like(flat, step)
         lost = flat + steps == flat
-        if not isinstance(flat, jax.core.Tracer) and bool(jnp.any(lost)):
+        if not isinstance(flat, Tracer) and bool(jnp.any(lost)):
             raise InputError(
                 f"step={step} is too small for {flat.dtype} parameters as large as "
                 f"{float(jnp.max(jnp.abs(flat))):.3g}: adding it changes nothing. Use a larger "

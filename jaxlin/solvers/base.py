@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from jaxlin import gradients, metrics
 from jaxlin.data.scaling import Scaling
-from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
 from jaxlin.precision import compute_dtype
@@ -82,9 +81,7 @@ class Problem(NamedTuple):
             penalty_gradient = self.objective.penalty_gradient_by_hand(params)
         else:
             penalty_gradient = jax.grad(self.objective.penalty_term)(params)
-        evaluation = Evaluation(
-            data.objective + self.objective.penalty_term(params), data.accuracy
-        )
+        evaluation = Evaluation(data.objective + self.objective.penalty_term(params), data.accuracy)
         return evaluation, jax.tree.map(jnp.add, data_gradient, penalty_gradient)
 
     def _prepared(self, params: LinearParams, x: jax.Array) -> jax.Array:
@@ -113,9 +110,7 @@ class Problem(NamedTuple):
         self, params: LinearParams, examples: Examples
     ) -> tuple[Evaluation, LinearParams]:
         x = self._prepared(params, examples.x)
-        gradient = self.objective.data_gradient_by_hand(
-            params, x, examples.labels, examples.weight
-        )
+        gradient = self.objective.data_gradient_by_hand(params, x, examples.labels, examples.weight)
         return self._block_evaluation(params, examples), gradient
 
     def _sum_over_blocks(self, params: LinearParams, block: Any) -> Any:
@@ -175,12 +170,3 @@ class Solver(Protocol):
     def step(self, problem: Problem, state: Any) -> tuple[Any, Evaluation]:
         """The next state, and what was seen on the way: the objective where the step was taken."""
         ...
-
-
-def check_optimizer(optimizer: object) -> None:
-    """Raises `InputError` for what is not an optax `GradientTransformation`."""
-    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
-        raise InputError(
-            "optimizer must be an optax.GradientTransformation, for example optax.sgd(0.1, "
-            f"momentum=0.9), got {optimizer!r}."
-        )

@@ -19,9 +19,13 @@ from jaxlin.solvers.base import (
     Evaluation,
     GradientMethod,
     Problem,
-    check_optimizer,
 )
-from jaxlin.solvers.sgd import OptimizerState, optimizer_step
+from jaxlin.solvers.optimizer import (
+    OptimizerState,
+    check_optimizer,
+    optimizer_start,
+    optimizer_step,
+)
 
 
 @jax.tree_util.register_dataclass
@@ -63,7 +67,7 @@ class GradientDescent:
     def init(self, params: LinearParams, key: jax.Array) -> OptimizerState:
         """The parameters, and a fresh state of the optimiser."""
         del key  # nothing here is random
-        return OptimizerState(params, self.optimizer.init(params))  # pyright: ignore[reportArgumentType]
+        return optimizer_start(self.optimizer, params)
 
     def step(self, problem: Problem, state: OptimizerState) -> tuple[OptimizerState, Evaluation]:
         """A step along the gradient of the whole objective."""

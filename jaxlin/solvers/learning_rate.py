@@ -94,6 +94,6 @@ def cosine_decay(learning_rate: jax.typing.ArrayLike, total_steps: jax.typing.Ar
 
     def schedule(count: jax.typing.ArrayLike) -> jax.Array:
         progress = jnp.minimum(jnp.asarray(count) / jnp.asarray(total_steps), 1.0)
-        return learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
+        return jnp.asarray(learning_rate) * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
 
     return schedule

@@ -315,7 +315,7 @@ def minimise(
         seen = None
         if validation is not None:
             judged = Grid(grid.numbers, validation_objective, params)
-            seen = Evaluation(*map(np.asarray, evaluate_models(judged, validation, scaling)))
+            seen = jax.device_get(evaluate_models(judged, validation, scaling))
         row = LoopRow(
             np.asarray(result.seen.objective),
             np.asarray(result.seen.accuracy),

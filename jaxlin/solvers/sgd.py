@@ -8,41 +8,19 @@ in a fresh order.
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import optax
 
 from jaxlin.checks import check_count
 from jaxlin.linear import LinearParams
-from jaxlin.solvers.base import Evaluation, Problem, check_optimizer
-
-
-class OptimizerState(NamedTuple):
-    """Parameters, and what the optimiser remembers."""
-
-    params: LinearParams
-    optimizer: optax.OptState
-
-
-def optimizer_step(
-    optimizer: optax.GradientTransformation,
-    problem: Problem,
-    state: OptimizerState,
-    evaluation: Evaluation,
-    gradient: LinearParams,
-) -> OptimizerState:
-    """One update by any optax optimiser, those with a line search (`optax.lbfgs`) included."""
-    updates, optimizer_state = optax.with_extra_args_support(optimizer).update(
-        gradient,
-        state.optimizer,
-        state.params,
-        value=evaluation.objective,
-        grad=gradient,
-        value_fn=lambda params: problem.evaluate(params).objective,
-    )
-    params = optax.apply_updates(state.params, updates)
-    return OptimizerState(params, optimizer_state)  # pyright: ignore[reportArgumentType]
+from jaxlin.solvers.base import Evaluation, Problem
+from jaxlin.solvers.optimizer import (
+    OptimizerState,
+    check_optimizer,
+    optimizer_start,
+    optimizer_step,
+)
 
 
 @jax.tree_util.register_dataclass
@@ -73,7 +51,7 @@ class SGD:
     def init(self, params: LinearParams, key: jax.Array) -> OptimizerState:
         """The parameters, and a fresh state of the optimiser."""
         del key  # the order of the examples is the loop's
-        return OptimizerState(params, self.optimizer.init(params))  # pyright: ignore[reportArgumentType]
+        return optimizer_start(self.optimizer, params)
 
     def step(self, problem: Problem, state: OptimizerState) -> tuple[OptimizerState, Evaluation]:
         """A step along the minibatch's gradient."""
