@@ -74,7 +74,7 @@ def interpreter():
 
 
 def run(command, failure):
-    """Runs a command in the project's folder; what it prints is shown only if it fails."""
+    """Runs a command in the project's folder; if it fails, its last words are shown."""
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -84,7 +84,8 @@ def run(command, failure):
         close_fds=False,  # it keeps the lock if this process is killed while it works
     )
     if done.returncode != 0:
-        raise Refusal(f"{done.stdout.strip()}\n{failure}")
+        last_words = "".join(done.stdout.splitlines(keepends=True)[-25:]).strip()
+        raise Refusal(f"{last_words}\n{failure}")
 
 
 class Environment:
@@ -173,13 +174,14 @@ class Environment:
         """Installs the project, editable, with the tested versions of all else."""
         ours, _, has = self.read_note()
         extras = extras | has
+        say(f"Installing jaxlin in {self.name}, which takes a minute or two.")
         pins = self.pins()
         if pins is None:
             version = version_of(self.python)
             say(f"There is no tested set of versions for Python {version}: taking the newest.")
         self.write_note(ours, None, extras)
-        pip = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        pip += ["--no-input", *(["-c", pins] if pins else [])]
+        pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check"]
+        pip += ["--no-input", "--progress-bar", "off", *(["-c", pins] if pins else [])]
         project = f".[{','.join(sorted(extras))}]" if extras else "."
         failure = f"jaxlin could not be installed in {self.folder}; pip's words are above."
         run([*pip, *BUILD_TOOLS], failure)
@@ -199,7 +201,6 @@ class Environment:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if self.is_ready(extras):
                 return
-            say(f"Installing jaxlin in {self.name}, which takes a minute or two.")
             self.create()
             self.install(extras)
 
