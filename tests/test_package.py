@@ -165,7 +165,7 @@ def test_every_public_name_is_described() -> None:
         if not (inspect.getdoc(value) or "").strip()
         or (inspect.isclass(value) and value.__doc__ is None)
     ]
-    assert nameless == []
+    assert not nameless, nameless
 
 
 # Nobody makes these: the examples of the functions that give them show them.
@@ -182,7 +182,7 @@ def test_every_public_function_and_class_has_an_example() -> None:
     without = [
         name for name, value in public_names() if should(value) and ">>>" not in str(value.__doc__)
     ]
-    assert without == []
+    assert not without, without
 
 
 def test_all_names_each_public_name_once_and_in_order() -> None:
@@ -215,8 +215,8 @@ def test_an_import_loads_nothing_heavy_starts_no_device_and_changes_no_setting()
     loaded, changed, device_started = json.loads(done.stdout)
     free = {"jaxlin", "jax", "jaxlib", "optax", "chex", "numpy", *sys.stdlib_module_names}
     heavy = [name for name in loaded if name not in allowed and name.split(".")[0] not in free]
-    assert heavy == []
-    assert changed == []
+    assert not heavy, heavy
+    assert not changed, changed
     assert not device_started
 
 
@@ -273,4 +273,4 @@ def test_no_file_of_the_project_names_a_place_on_some_machine() -> None:
         if place.search(line)
     ]
     assert len(files) > 20
-    assert mentions == []
+    assert not mentions, mentions
