@@ -34,6 +34,6 @@ hypothesis.settings.load_profile("jaxlin")
 def _float64_stays_off() -> Iterator[None]:
     """The library computes in float64 without touching the user's global setting."""
     yield
-    left_on = jax.config.jax_enable_x64
+    left_on = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     jax.config.update("jax_enable_x64", False)  # for the tests that follow
     assert not left_on, "this test, or what it called, left JAX's float64 switch on"

@@ -21,6 +21,7 @@ class Outcome(str):
     kind: Kind
 
     def __new__(cls, sentence: str, *, kind: Kind) -> Outcome:
+        """A sentence of some kind."""
         outcome = super().__new__(cls, sentence)
         outcome.kind = kind
         return outcome

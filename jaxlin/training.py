@@ -25,13 +25,12 @@ from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Evaluation, Examples, Solver
 from jaxlin.solvers.history import EpochReport, History
-from jaxlin.solvers.learning_rate import cosine_decay, suggested_learning_rate
+from jaxlin.solvers.learning_rate import cosine_decay, suggested_epochs, suggested_learning_rate
 from jaxlin.solvers.loop import Grid, LoopResult, LoopRow, evaluate_models, minimise
 from jaxlin.solvers.sgd import SGD
 
 _MOMENTUM = 0.9
 _BATCH_SIZE = 256
-_MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 20, 200, 2000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,7 +92,7 @@ def _default_numbers(
         )
     batch_size = min(_BATCH_SIZE, len(x))
     steps = -(-len(x) // batch_size)
-    epochs = min(max(_MIN_EPOCHS, -(-_MIN_STEPS // steps)), _MAX_EPOCHS)
+    epochs = suggested_epochs(len(x), batch_size)
     return _DefaultNumbers(learning_rate, float(steps * epochs), batch_size, epochs)
 
 

@@ -14,9 +14,7 @@ import numpy as np
 
 def key_words(key: jax.Array) -> tuple[int, ...]:
     """A `jax.random` key as whole numbers."""
-    data = (
-        jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
-    )
+    data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
     return tuple(int(word) for word in np.asarray(data).ravel())
 
 

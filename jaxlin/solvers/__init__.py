@@ -7,7 +7,11 @@ Each is a frozen dataclass with the same protocol (`jaxlin.solvers.base`), drive
 from jaxlin.solvers.base import Evaluation, Problem, Solver
 from jaxlin.solvers.gradient_descent import GradientDescent
 from jaxlin.solvers.history import EpochReport, History
-from jaxlin.solvers.learning_rate import cosine_decay, suggested_learning_rate
+from jaxlin.solvers.learning_rate import (
+    cosine_decay,
+    suggested_epochs,
+    suggested_learning_rate,
+)
 from jaxlin.solvers.random_search import RandomSearch
 from jaxlin.solvers.sgd import SGD
 
@@ -21,5 +25,6 @@ __all__ = [
     "RandomSearch",
     "Solver",
     "cosine_decay",
+    "suggested_epochs",
     "suggested_learning_rate",
 ]

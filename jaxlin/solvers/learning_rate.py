@@ -1,4 +1,4 @@
-"""A learning rate to start from, and a schedule to go down from it.
+"""A learning rate to start from, a schedule to go down from it, and for how long.
 
 How far a step moves an example's own scores is known for a linear model: `rate * |g| * |x|^2`,
 with g the loss's gradient in the scores (the bias counts as a feature of 1). A rate that moves
@@ -25,6 +25,8 @@ _SAMPLE_ROWS = 4096
 # 30, 100 and 300 over four losses on digits, Fashion-MNIST and three tables of scikit-learn, each
 # after the default number of epochs; a third or three times of it costs little.
 _SCORE_STEP = 100.0
+
+_MIN_EPOCHS, _MAX_EPOCHS, _MIN_STEPS = 20, 200, 2000
 
 
 def suggested_learning_rate(
@@ -74,6 +76,20 @@ def _gradient_norm(loss: Loss, num_classes: int) -> float:
     gradient = jax.grad(lambda scores: jnp.sum(loss(scores, labels)))(zero)
     norm = float(jnp.sqrt(jnp.sum(gradient * gradient) / num_classes))
     return norm if np.isfinite(norm) and norm > 0.0 else 1.0
+
+
+def suggested_epochs(num_examples: int, batch_size: int = 256) -> int:
+    """How many epochs to run: 20, or more where that is less than 2,000 steps, up to 200.
+
+    Args:
+      num_examples: N.
+      batch_size: B.
+
+    >>> suggested_epochs(60_000), suggested_epochs(1_347)
+    (20, 200)
+    """
+    steps = -(-num_examples // min(batch_size, num_examples))
+    return min(max(_MIN_EPOCHS, -(-_MIN_STEPS // steps)), _MAX_EPOCHS)
 
 
 def cosine_decay(learning_rate: jax.typing.ArrayLike, total_steps: jax.typing.ArrayLike) -> Any:

@@ -115,6 +115,8 @@ def test_a_pass_in_blocks_is_the_pass_in_one(n: int) -> None:
         seen, gradient = problem.value_and_gradient(params, method)
         np.testing.assert_allclose(seen.objective, expected, rtol=2e-5)
         np.testing.assert_allclose(gradient.W, expected_gradient.W, rtol=0, atol=2e-5)
+        assert gradient.b is not None
+        assert expected_gradient.b is not None
         np.testing.assert_allclose(gradient.b, expected_gradient.b, rtol=0, atol=2e-5)
     correct = np.mean(np.asarray(jaxlin.predict(params, x32)) == labels)
     np.testing.assert_allclose(problem.evaluate(params).accuracy, correct, rtol=1e-4)

@@ -1,0 +1,99 @@
+"""The command's entrance: which command runs, and what an error looks like."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+import jaxlin
+from jaxlin.cli.evaluate import evaluate
+from jaxlin.cli.info import info
+from jaxlin.cli.ladder import ladder
+from jaxlin.cli.output import say, survive_any_text
+from jaxlin.cli.predict import predict
+from jaxlin.cli.train import train
+from jaxlin.errors import DataFormatError, DivergedError, InputError
+
+_FAILED, _BAD_INPUT, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(jaxlin.__version__, message="jaxlin %(version)s")
+def commands() -> None:
+    """Linear classifiers in JAX: the multiclass SVM and softmax."""
+
+
+for command in (train, evaluate, predict, info, ladder):
+    commands.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and ends the process with its exit code."""
+    survive_any_text()
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _nobody_reads()
+    except OSError as error:  # a full disk behind standard output
+        code = _fail(f"the output cannot be written: {error.strerror}", _FAILED)
+        _discard_output()
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    import jax
+
+    try:
+        done = commands.main(arguments, prog_name="jaxlin", standalone_mode=False)
+        return done if isinstance(done, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as problem:
+        say(problem.format_message())
+        return _BAD_INPUT
+    except click.ClickException as problem:
+        return _fail(_usage(problem), _BAD_INPUT)
+    except (InputError, DataFormatError) as problem:
+        return _fail(str(problem), _BAD_INPUT)
+    except DivergedError as problem:
+        return _fail(str(problem), _FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; nothing was written.", _INTERRUPTED)
+    except BrokenPipeError:
+        return _nobody_reads()
+    except OSError as problem:
+        where = f"{problem.filename}: " if problem.filename else ""
+        return _fail(f"{where}{problem.strerror or problem}", _FAILED)
+    except MemoryError:
+        return _fail("the data do not fit into memory.", _FAILED)
+    except jax.errors.JaxRuntimeError as problem:
+        return _fail(f"the device failed: {problem}", _FAILED)
+
+
+def _usage(problem: click.ClickException) -> str:
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context else "jaxlin"
+    return f"{problem.format_message()} See {command} --help."
+
+
+def _fail(message: str, code: int) -> int:
+    """One line, whatever the message holds."""
+    say("jaxlin: " + " ".join(message.split()))
+    return code
+
+
+def _nobody_reads() -> int:
+    _discard_output()
+    return _NOBODY_READS
+
+
+def _discard_output() -> None:
+    """What is left in the buffer goes nowhere, so that Python's own flush at the end is silent."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

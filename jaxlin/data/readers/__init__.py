@@ -1,0 +1,1 @@
+"""One reader a format: a path in, `jaxlin.data.raw.RawData` out, or a `DataFormatError`."""

@@ -1,0 +1,165 @@
+"""CSV and TSV tables: a row an example, a column a feature, one column of labels if it is named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+from typing import Any
+
+import numpy as np
+
+from jaxlin.data.opening import read_bytes
+from jaxlin.data.raw import RawData
+from jaxlin.errors import DataFormatError
+
+_DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,19}\Z", re.ASCII)
+_BLOCK = 4096
+
+
+def read_table(path: str | os.PathLike[str], label_column: str | int | None = None) -> RawData:
+    """A table in UTF-8 (other bytes are kept), separated by commas, or tabs in a `.tsv`.
+
+    A first line with a feature that is no number is a line of names. Whole numbers from 0 to 255
+    become uint8, all other features float64; labels that are all integers become integers.
+
+    Args:
+      path: the file.
+      label_column: its name, or its number from 0 (negative from the end); None for no labels.
+
+    Raises:
+      DataFormatError: it cannot be read, is ragged, has no such column, or a feature is no finite
+        decimal number.
+    """
+    name = os.fspath(path)
+    text = read_bytes(path).decode("utf-8-sig", errors="surrogateescape")
+    if "\0" in text:
+        raise DataFormatError("has NUL characters: is it a text file?", path=name)
+    stem = name.lower().removesuffix(".gz")
+    first_line = text.split("\n", 1)[0]
+    is_tabbed = stem.endswith(".tsv") or ("\t" in first_line and "," not in first_line)
+    delimiter = "\t" if is_tabbed else ","
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    return _parse(lines, name, delimiter, label_column)
+
+
+def _parse(lines: Any, path: str, delimiter: str, label_column: str | int | None) -> RawData:
+    header: list[str] | None = None
+    width: int | None = None
+    place: int | None = None
+    labels: list[str] = []
+    blocks: list[np.ndarray] = []
+    pending: list[list[str]] = []
+    numbers: list[int] = []
+
+    def convert() -> None:
+        if not pending:
+            return
+        rows = pending
+        if place is not None:
+            labels.extend(row[place] for row in rows)
+            rows = [row[:place] + row[place + 1 :] for row in rows]
+        blocks.append(_features(rows, numbers, path, place))
+        pending.clear()
+        numbers.clear()
+
+    try:
+        for row in lines:
+            if not row:
+                continue
+            if width is None:
+                width = len(row)
+                place = _label_place(row, label_column, path)
+                if width - (place is not None) < 1:
+                    raise DataFormatError("has no feature columns", path=path, line=1)
+                features = [field for i, field in enumerate(row) if i != place]
+                if isinstance(label_column, str) or not all(map(_DECIMAL.match, features)):
+                    header = _names(features, delimiter, path)
+                    continue
+            if len(row) != width:
+                raise DataFormatError(
+                    f"expected {width} fields, got {len(row)}", path=path, line=lines.line_num
+                )
+            pending.append(row)
+            numbers.append(lines.line_num)
+            if len(pending) == _BLOCK:
+                convert()
+        convert()
+    except csv.Error as error:
+        raise DataFormatError(f"{error}", path=path, line=lines.line_num) from None
+    if not blocks:
+        raise DataFormatError("has no examples", path=path)
+    x = np.concatenate(blocks)
+    if x.min() >= 0 and x.max() <= 255 and (x == np.floor(x)).all():
+        x = x.astype(np.uint8)
+    return RawData(
+        x,
+        None if place is None else _labels(labels, path),
+        feature_names=None if header is None else tuple(header),
+    )
+
+
+def _names(features: list[str], delimiter: str, path: str) -> list[str]:
+    if len(features) == 1 and delimiter == "," and ";" in features[0]:
+        raise DataFormatError(
+            "looks separated by semicolons; separate its fields by commas", path=path, line=1
+        )
+    if any(field.strip() == "" for field in features):
+        raise DataFormatError("has an empty field in its first line", path=path, line=1)
+    return features
+
+
+def _label_place(row: list[str], label_column: str | int | None, path: str) -> int | None:
+    if label_column is None:
+        return None
+    if isinstance(label_column, str):
+        if row.count(label_column) == 1:
+            return row.index(label_column)
+        listed = ", ".join(repr(field[:40]) for field in row[:10])
+        count = "no column" if label_column not in row else "more than one column"
+        raise DataFormatError(f"has {count} {label_column!r}; it has {listed}", path=path, line=1)
+    if not -len(row) <= label_column < len(row):
+        raise DataFormatError(
+            f"has {len(row)} columns; there is no column {label_column}", path=path, line=1
+        )
+    return label_column % len(row)
+
+
+def _features(
+    rows: list[list[str]], numbers: list[int], path: str, place: int | None
+) -> np.ndarray:
+    """Rows of text as float64; Python's `float` takes more than a table should hold."""
+    flat = [field for row in rows for field in row]
+    if all(map(_DECIMAL.match, flat)):
+        values = np.array([float(field) for field in flat]).reshape(len(rows), -1)
+        if np.isfinite(values).all():
+            return values
+    for row, number in zip(rows, numbers, strict=True):
+        for index, field in enumerate(row):
+            if not _DECIMAL.match(field) or not math.isfinite(float(field)):
+                column = index + 1 + (place is not None and index >= place)
+                what = "is empty" if not field.strip() else f"is {field[:40]!r}"
+                raise DataFormatError(
+                    f"must be a finite decimal number, but {what}",
+                    path=path,
+                    line=number,
+                    column=column,
+                )
+    raise AssertionError("some field was faulty")
+
+
+def _labels(labels: list[str], path: str) -> np.ndarray:
+    stripped = [label.strip() for label in labels]
+    if any(label == "" for label in stripped):
+        raise DataFormatError(f"has no label in example {stripped.index('') + 1}", path=path)
+    if all(map(_INTEGER.match, stripped)):
+        try:
+            return np.array([int(label) for label in stripped], np.int64)
+        except OverflowError:
+            pass
+    result = np.empty(len(stripped), dtype=object)
+    result[:] = stripped
+    return result

@@ -1,0 +1,57 @@
+"""Setting examples apart: seeded, and with the same share of every class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxlin.errors import InputError
+
+
+def split_rows(
+    labels: np.ndarray, share: float | int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that stay and rows set apart, stratified by class, each in ascending order.
+
+    The draw is scikit-learn's `StratifiedShuffleSplit`: a class's share is exact up to rounding.
+
+    Args:
+      labels: class indices (N,).
+      share: of the examples to set apart, between 0 and 1; or a whole number of them.
+      seed: a whole number from 0 to 2**32 - 1; the same seed gives the same rows.
+
+    Returns:
+      Row numbers that stay and row numbers set apart.
+
+    Raises:
+      InputError: a share outside of 0 to 1, or too few examples of a class.
+
+    >>> stay, apart = split_rows(np.array([0, 0, 0, 0, 1, 1, 1, 1]), 0.25)
+    >>> len(stay), len(apart)
+    (6, 2)
+    """
+    labels = np.asarray(labels)
+    is_count = isinstance(share, int) and not isinstance(share, bool)
+    if not 0 < share < (len(labels) if is_count else 1.0):
+        raise InputError(
+            f"share must be between 0 and 1, or a whole number below {len(labels)}, got {share!r}."
+        )
+    counts = np.bincount(labels)
+    alone = np.flatnonzero(counts == 1)
+    if len(alone):
+        raise InputError(
+            f"A stratified split needs 2 examples of every class; class {alone[0]} has 1. Set "
+            "nothing apart (a share of 0), or give the other examples in a file of their own."
+        )
+    num_classes = int(np.count_nonzero(counts))
+    apart = int(share) if is_count else int(np.ceil(share * len(labels)))
+    if min(apart, len(labels) - apart) < num_classes:
+        raise InputError(
+            f"{apart} of {len(labels)} examples set apart leaves {len(labels) - apart}: a "
+            f"stratified split needs one of each of the {num_classes} classes on both sides. Set "
+            "another share apart, or nothing (a share of 0)."
+        )
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    splitter = StratifiedShuffleSplit(1, test_size=apart, random_state=seed)
+    ((stay, chosen),) = splitter.split(labels, labels)
+    return np.sort(stay), np.sort(chosen)

@@ -1,0 +1,36 @@
+"""What stands in a model file, for those who write it and those who read it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+FORMAT = "jaxlin.linear"
+FORMAT_VERSION = 1
+
+# The metadata that hold a `Model`'s fields, each as JSON; and all there are.
+FIELDS = ("loss", "margin", "l2", "scaling", "classes", "image_shape", "feature_names", "versions")
+KEYS = {*FIELDS, "format", "format_version", "sha256"}
+
+MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
+MAX_FILE_BYTES = 1 << 34
+
+DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+
+
+def as_json(value: Any) -> str:
+    """One text for one value: sorted, no spaces, ASCII (lone surrogates come back as they were)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
+    """Over all metadata but itself, and the tensors with their names, dtypes and shapes."""
+    shapes = {name: [array.dtype.str, list(array.shape)] for name, array in tensors.items()}
+    text = {key: value for key, value in metadata.items() if key != "sha256"}
+    digest = hashlib.sha256(as_json([text, shapes]).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()
