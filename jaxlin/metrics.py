@@ -10,9 +10,14 @@ from jaxlin.precision import compute_dtype, keeps_float64
 
 
 def is_correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
-    """Whether the highest score (the lowest index among equals) is the label's, (...,)."""
+    """Whether the highest score (the lowest index among equals) is the label's, (...,).
+
+    >>> is_correct(jnp.array([[3.0, 1.0], [0.0, 2.0]]), jnp.array([0, 0])).tolist()
+    [True, False]
+    """
     chex.assert_shape(labels, scores.shape[:-1])
-    return jnp.argmax(scores, axis=-1).astype(labels.dtype) == labels
+    # Labels of few bits would wrap a class number.
+    return jnp.argmax(scores, axis=-1) == labels.astype(jnp.int32)
 
 
 @keeps_float64
@@ -41,4 +46,5 @@ def accuracy(
         return jnp.mean(correct)
     weight = jnp.asarray(sample_weight).astype(correct.dtype)
     chex.assert_equal_shape([weight, correct])
+    weight = weight / weight.size  # so that no sum overflows
     return jnp.sum(correct * weight) / jnp.sum(weight)

@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(str(problem), _FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; nothing was written.", _INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click makes the latter of the former
         return _nobody_reads()
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""

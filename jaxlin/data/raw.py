@@ -20,6 +20,9 @@ class RawData:
         labels are then among them.
       image_shape: (H, W) or (H, W, 3) where a row is an image, channel last, else None.
       feature_names: D names from a header line, or None.
+
+    >>> RawData(np.zeros((2, 3)), np.array(["cat", "dog"])).labels.tolist()
+    ['cat', 'dog']
     """
 
     x: np.ndarray

@@ -40,6 +40,14 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Raises:
       DataFormatError: the file cannot be read, is no model file, is damaged, or is of a newer
         format than this version knows.
+
+    >>> import tempfile, jaxlin
+    >>> params = LinearParams(jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+    >>> model = jaxlin.Model(params, classes=("cat", "dog"), loss="softmax_cross_entropy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     jaxlin.save_model(f"{folder}/pets.safetensors", model)
+    ...     load_model(f"{folder}/pets.safetensors").classes
+    ('cat', 'dog')
     """
     try:
         name = os.fspath(path)

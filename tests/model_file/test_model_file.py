@@ -1,0 +1,168 @@
+"""Model files: what was saved comes back, and what is damaged is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import safetensors.numpy
+from problems import C, D, blobs
+
+import jaxlin
+from jaxlin import data, losses, solvers
+from jaxlin.model_file.layout import as_json, sha256
+
+X, Y = blobs()
+MODEL = jaxlin.Model(
+    jaxlin.LinearParams(jnp.arange(6, dtype=jnp.float32).reshape(2, 3), jnp.array([0.5, -1.0])),
+    classes=("cat", "dog"),
+    loss="softmax_cross_entropy",
+    l2=0.1,
+)
+
+
+def same(a: jaxlin.Model, b: jaxlin.Model) -> bool:
+    fields = [f.name for f in dataclasses.fields(a) if f.name != "params"]
+    return (
+        all(getattr(a, name) == getattr(b, name) for name in fields)
+        and np.array_equal(a.params.W, b.params.W)
+        and (a.params.b is None) == (b.params.b is None)
+        and (a.params.b is None or np.array_equal(a.params.b, np.asarray(b.params.b)))
+    )
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("cat", "dog"),
+        (-1, 1),
+        (0.0, 1.0),
+        (False, True),
+        ("\n=1,\"'", "\u202e\udcff" + "x" * 10_000),
+    ],
+)
+def test_a_model_comes_back_as_it_was(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    model = dataclasses.replace(MODEL, classes=classes, feature_names=("a", "b", "ü"))
+    jaxlin.save_model(tmp_path / "m", model)
+    jaxlin.save_model(tmp_path / "n", model)
+    assert same(jaxlin.load_model(tmp_path / "m"), model)
+    assert (tmp_path / "m").read_bytes() == (tmp_path / "n").read_bytes()
+    assert jaxlin.load_model(tmp_path / "m").predict([[0, 0, 1]]).tolist() == [classes[1]]
+
+
+def test_a_fit_is_saved_for_raw_features(tmp_path: Path) -> None:
+    scaling = data.Scaling.standardize(X)
+    fit = jaxlin.fit(
+        X,
+        Y,
+        loss=losses.weston_watkins_hinge,
+        l2=0.01,
+        solver=solvers.SGD(optax.sgd(0.1), 16, 3),
+        scaling=scaling,
+    )
+    jaxlin.save_model(tmp_path / "m", fit, classes=["a", "b", "c"])
+    model = jaxlin.load_model(tmp_path / "m")
+    assert (model.loss, model.margin, model.scaling) == (
+        "weston_watkins_hinge",
+        1.0,
+        "standardised",
+    )
+    expected = jaxlin.scores(fit.params, scaling(X))
+    np.testing.assert_allclose(model.scores(X), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=f"{D} features are expected"):
+        model.predict(X[:, 1:])
+    with pytest.raises(ValueError, match="classes"):
+        jaxlin.save_model(tmp_path / "m", fit, classes=["a"] * C)
+
+
+def test_many_rows_in_blocks_are_what_numpy_gives() -> None:
+    x = np.random.default_rng(0).integers(0, 256, (70_001, 3), dtype=np.uint8)
+    W, b = np.asarray(MODEL.params.W, np.float64), np.asarray(MODEL.params.b, np.float64)
+    np.testing.assert_allclose(MODEL.scores(x), x @ W.T + b, rtol=1e-6)
+    assert np.array_equal(MODEL.predict(x) == "dog", np.argmax(x @ W.T + b, axis=1) == 1)
+
+
+def test_no_cut_and_no_flipped_byte_gives_another_model(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    jaxlin.save_model(path, MODEL)
+    content = path.read_bytes()
+    damaged = [content[:length] for length in range(0, len(content), 3)]
+    damaged += [
+        content[:i] + bytes([content[i] ^ mask]) + content[i + 1 :]
+        for i in range(len(content))
+        for mask in (0x01, 0x80)
+    ]
+    refusals = 0
+    for each in [*damaged, content + b"0"]:
+        path.write_bytes(each)
+        try:
+            assert same(jaxlin.load_model(path), MODEL)
+        except jaxlin.DataFormatError:
+            refusals += 1
+    assert refusals > 0.9 * len(damaged)
+
+
+def rewritten(path: Path, tensors: dict[str, np.ndarray], **changes: str) -> Path:
+    """A model file with a sound checksum over other content."""
+    jaxlin.save_model(path, MODEL)
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    metadata = {**json.loads(content[8 : 8 + length])["__metadata__"], **changes}
+    metadata["sha256"] = sha256(metadata, tensors)
+    safetensors.numpy.save_file(tensors, path, metadata)
+    return path
+
+
+GOOD = {"W": np.ones((2, 3), np.float32), "b": np.zeros(2, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "changes", "words"),
+    [
+        ({**GOOD, "W": np.full((2, 3), np.nan, np.float32)}, {}, "NaN"),
+        ({**GOOD, "W": np.ones((3, 3), np.float32)}, {}, "does not hold a model"),
+        ({**GOOD, "b": np.zeros(3, np.float32)}, {}, "b must have shape"),
+        ({**GOOD, "W": np.ones((2, 3), np.float16)}, {}, "F32 or F64"),
+        ({**GOOD, "c": np.zeros(2, np.float32)}, {}, "W and b"),
+        (GOOD, {"format_version": "7"}, "format version 7; this jaxlin reads versions up to 1"),
+        (GOOD, {"format": "other"}, "format"),
+        (GOOD, {"classes": as_json(["a", "a"])}, "twice"),
+        (GOOD, {"l2": "-1"}, "l2"),
+        (GOOD, {"margin": "[" * 100_000}, "margin"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_in_words(
+    tmp_path: Path, tensors: dict[str, np.ndarray], changes: dict[str, str], words: str
+) -> None:
+    path = rewritten(tmp_path / "m", tensors, **changes)
+    with pytest.raises(jaxlin.DataFormatError, match=words):
+        jaxlin.load_model(path)
+
+
+def test_a_file_of_another_program_a_huge_header_and_no_file_at_all_are_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "m"
+    safetensors.numpy.save_file(GOOD, path)
+    with pytest.raises(jaxlin.DataFormatError, match="another program"):
+        jaxlin.load_model(path)
+    path.write_bytes((2**63).to_bytes(8, "little") + b"{}")
+    with pytest.raises(jaxlin.DataFormatError, match="promise a header"):
+        jaxlin.load_model(path)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "missing", "."):
+        with pytest.raises(jaxlin.DataFormatError):
+            jaxlin.load_model(tmp_path / name)
+
+
+def test_other_programs_can_read_the_tensors(tmp_path: Path) -> None:
+    jaxlin.save_model(tmp_path / "m", MODEL)
+    tensors = safetensors.numpy.load_file(tmp_path / "m")
+    np.testing.assert_array_equal(tensors["W"], MODEL.params.W)
+    assert tensors["b"].shape == (2,)
