@@ -126,6 +126,7 @@ def scores(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
     return products.astype(dtype)
 
 
+@keeps_float64
 def predict(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
     """The class with the highest score, the lowest index among equals.
 

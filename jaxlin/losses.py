@@ -62,6 +62,8 @@ def _prepare(
     scores, labels = jnp.asarray(scores), jnp.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise InputError(f"labels must be integers 0..C-1, got dtype {labels.dtype}.")
+    if labels.dtype.itemsize < 4:  # class numbers wrap in few bits
+        labels = labels.astype(jnp.int32)
     chex.assert_axis_dimension_gt(scores, -1, 0)
     chex.assert_shape(labels, scores.shape[:-1])
     num_classes = scores.shape[-1]

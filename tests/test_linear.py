@@ -52,8 +52,7 @@ def test_float64_arrays_stay_float64_without_the_global_switch() -> None:
     assert jaxlin.scores(as_params(W, b, "float32"), wide).dtype == jnp.float64
 
 
-# predict takes the argmax outside of the scope in which scores keeps float64.
-@pytest.mark.xfail(reason="predict of float64 arrays raises TypeError without the global switch")
+# The argmax is taken in the scope in which scores keeps float64.
 def test_predictions_in_float64_see_what_float32_would_round_away() -> None:
     with jax.enable_x64(True):
         params = LinearParams(jnp.asarray([[1.0], [1.0 + 1e-12]], jnp.float64))

@@ -92,8 +92,10 @@ class Scaling:
         deviation = np.sqrt(variance)
         # A constant feature has a deviation of rounding errors: dividing by it would blow them up.
         noise = 8 * np.finfo(np.float64).eps * np.abs(mean)
-        scale = 1.0 / np.where(deviation > noise, deviation, 1.0)
-        if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+        is_constant = np.all([np.all(b == x[:1], axis=0) for b in blocks()], axis=0)
+        varies = ~is_constant & (deviation > noise)
+        scale = 1.0 / np.where(varies, deviation, 1.0)
+        if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
             raise InputError("X is too large to be standardised in float64. Rescale it first.")
         return Scaling(mean, scale)
 
