@@ -106,7 +106,7 @@ def templates(
       image_shape: (H, W) or (H, W, 3).
     """
     count = min(len(W), _MAX_TEMPLATES)
-    columns = min(count, 10 if count > 5 else 5)
+    columns = min(count, 10 if count > 10 else 5)
     grid = figure.subplots(math.ceil(count / columns), columns, squeeze=False).ravel()
     # A few extreme pixels at the rim, which hardly ever differ from 0, would pale all others.
     top = float(np.quantile(np.abs(W[:count]), 0.995)) or float(np.abs(W[:count]).max()) or 1.0
@@ -150,7 +150,7 @@ def ladder(result: Ladder) -> Figure:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(alpha=0.25, which="both")
-    by_evaluations.legend(frameon=False, fontsize=9)
+    by_evaluations.legend(loc="lower left", fontsize=9)
     figure.suptitle(_plain(f"The lecture's ways to find W: {result.loss} on {result.data}", 100))
     return figure
 
