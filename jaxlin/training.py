@@ -24,9 +24,10 @@ from jaxlin.objective import Objective, Penalty
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Evaluation, Examples, Solver
+from jaxlin.solvers.block import Grid, evaluate_models
 from jaxlin.solvers.history import EpochReport, History
 from jaxlin.solvers.learning_rate import cosine_decay, suggested_epochs, suggested_learning_rate
-from jaxlin.solvers.loop import Grid, LoopResult, LoopRow, evaluate_models, minimise
+from jaxlin.solvers.loop import LoopResult, LoopRow, OnEpoch, minimise
 from jaxlin.solvers.sgd import SGD
 
 _MOMENTUM = 0.9
@@ -372,12 +373,19 @@ def _check_choices(solver: Any, patience: Any, tol: Any, on_epoch: Any, validati
 
 def _reporter(
     on_epoch: Callable[[EpochReport], Any] | None, num_examples: int, users_x64: bool
-) -> Callable[[int, int, LoopRow, LinearParams], Any] | None:
+) -> OnEpoch | None:
     if on_epoch is None:
         return None
 
-    def report(epoch: int, epochs: int, row: LoopRow, params: LinearParams) -> Any:
+    fits_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def report(epoch: int, epochs: int, row: LoopRow, read: Callable[[], LinearParams]) -> Any:
         seen = row.validation
+
+        def read_params() -> LinearParams:
+            with jax.enable_x64(fits_x64):
+                return jax.tree.map(lambda leaf: leaf[0], read())
+
         told = EpochReport(
             epoch=epoch,
             epochs=epochs,
@@ -387,7 +395,7 @@ def _reporter(
             validation_accuracy=None if seen is None else float(seen.accuracy[0]),
             seconds=row.seconds,
             examples=epoch * num_examples,
-            params=jax.tree.map(lambda leaf: leaf[0], params),
+            read_params=read_params,
         )
         with jax.enable_x64(users_x64):  # the user's code runs under the user's setting
             return on_epoch(told)

@@ -1,25 +1,19 @@
 """The one loop of the first-order solvers.
 
-It trains M models at once; a fit is a grid of one. Everything that belongs to a model (its numbers,
-its l2, its state) has a leading axis M, and a step is written for one model and `vmap`ped: JAX
-turns M products with C columns over the same rows into one product with M * C columns, and an
-optimiser's global norm stays its own model's. The rows, and their order, are shared.
-
-The compiled unit is an epoch. Between epochs the host sees a few numbers a model; the order of the
-next epoch is drawn while the device is busy with this one. Arrays are arguments of the compiled
-program, never part of it.
-
-The loop owns the count of epochs, the test for divergence, the history, early stopping and the
-stopping rule. A model that has diverged or stopped is frozen where it was, inside the program, and
-the others go on.
+It trains M models at once; a fit is a grid of one. The compiled unit is a block of epochs
+(`jaxlin.solvers.block`); this is the host's side. Between blocks it reads a few numbers a model,
+tells the callback, and chooses how many epochs the next block holds: enough that starting it costs
+next to nothing, few enough that nobody waits. The order of the next epochs is drawn while the
+device is busy.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -29,38 +23,25 @@ import numpy as np
 from jaxlin.data.order import epoch_batches, epoch_order
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
-from jaxlin.objective import Objective
-from jaxlin.solvers.base import Evaluation, Examples, Problem, Solver
+from jaxlin.solvers.base import Evaluation, Examples
+from jaxlin.solvers.block import (
+    Grid,
+    MakeSolver,
+    Record,
+    Standing,
+    Stopping,
+    first_standing,
+    largest_slopes,
+    run_block,
+    select_models,
+)
 
-# Makes a solver of one model's numbers. Static: a module-level function does not retrace.
-MakeSolver = Callable[[Any], Solver]
+# Starting a block costs the host about half a millisecond; a callback hears of its epochs at the
+# end of it. 20 ms lose nothing on the one side, and nobody notices them on the other.
+_BLOCK_SECONDS = 0.02
 
-# An epoch's mean objective so many times its value at the start, or at scores of zero, is
-# divergence even where every number is still finite: a hinge at a step size of 1e10, say.
-DIVERGENCE_FACTOR = 1e6
-
-
-class Grid(NamedTuple):
-    """M models to train. Every leaf has a leading axis M.
-
-    Attributes:
-      numbers: what `make_solver` makes a solver of.
-      objective: `Objective` with l2 (M,).
-      params: where each starts.
-    """
-
-    numbers: Any
-    objective: Objective
-    params: LinearParams
-
-
-class EpochResult(NamedTuple):
-    """What one epoch of all models gives, each (M,)."""
-
-    state: Any
-    seen: Evaluation
-    first: jax.Array
-    is_good: jax.Array
+# The most epochs a block can hold, and the most rows whose order is drawn ahead for it.
+_MOST_EPOCHS, _MOST_ROWS = 64, 200_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,6 +52,10 @@ class LoopRow:
     accuracy: np.ndarray
     validation: Evaluation | None
     seconds: float
+
+
+# Called with (epoch from 1, epochs, record, a function that gives the params there); True stops.
+OnEpoch = Callable[[int, int, LoopRow, Callable[[], LinearParams]], Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,143 +85,94 @@ class LoopResult:
     slope: np.ndarray | None
 
 
-@functools.partial(jax.jit, static_argnames="make_solver")
-def init_states(make_solver: MakeSolver, grid: Grid, key: jax.Array) -> Any:
-    """Every model's first state."""
-    return jax.vmap(lambda numbers, params: make_solver(numbers).init(params, key))(
-        grid.numbers, grid.params
-    )
+class _Batches:
+    """Row numbers of the epochs to come, drawn ahead."""
+
+    def __init__(self, key: jax.Array, num_examples: int, batch_size: int | None) -> None:
+        self._key, self._num_examples, self._batch_size = key, num_examples, batch_size
+        self._drawn: collections.deque[np.ndarray] = collections.deque()
+        self._next_epoch = 0
+
+    @property
+    def capacity(self) -> int:
+        """How many epochs a block can hold."""
+        if self._batch_size is None:
+            return _MOST_EPOCHS
+        return max(1, min(_MOST_EPOCHS, _MOST_ROWS // self._num_examples))
+
+    def draw(self, count: int) -> None:
+        """Sees to it that `count` epochs lie ready."""
+        if self._batch_size is None:
+            return
+        batch_size = min(self._batch_size, self._num_examples)
+        while len(self._drawn) < count:
+            order = epoch_order(self._key, self._next_epoch, self._num_examples)
+            self._drawn.append(epoch_batches(order, batch_size))
+            self._next_epoch += 1
+
+    def take(self, count: int) -> jax.Array | None:
+        """The next epochs (capacity, number of batches, B); what is beyond `count` is not read."""
+        if self._batch_size is None:
+            return None
+        self.draw(count)
+        taken = [self._drawn.popleft() for _ in range(count)]
+        if self.capacity == 1:
+            return jnp.asarray(taken[0][None])
+        filled = np.zeros((self.capacity, *taken[0].shape), taken[0].dtype)
+        filled[:count] = taken
+        return jnp.asarray(filled)
 
 
-@jax.jit
-def reference_values(grid: Grid, examples: Examples) -> jax.Array:
-    """The size of each model's objective where all scores are zero (M,)."""
-    num_classes, dtype = grid.params.num_classes, grid.params.W.dtype
-    share = jnp.zeros(num_classes, dtype).at[examples.labels].add(examples.weight)
+def _read(
+    record: Record, standing: Standing, before: int, begin: float, started: float
+) -> list[LoopRow]:
+    """The rows of a block's epochs, but for one in which the last models diverged."""
+    epochs, record = jax.device_get((standing.epochs, record))
+    end, ran = time.monotonic() - started, int(standing.epoch) - before
+    return [
+        LoopRow(
+            np.asarray(record.seen.objective[i]),
+            np.asarray(record.seen.accuracy[i]),
+            None
+            if record.validation is None
+            else Evaluation(record.validation.objective[i], record.validation.accuracy[i]),
+            begin + (end - begin) * (i + 1) / ran,
+        )
+        for i in range(int(epochs.max()) - before)
+    ]
 
-    def one_model(objective: Objective) -> jax.Array:
-        zero = jnp.zeros((num_classes, num_classes), dtype)
-        losses = objective.loss(zero, jnp.arange(num_classes, dtype=jnp.int32))
-        return jnp.abs(jnp.sum(losses * share))
 
-    return jax.vmap(one_model)(grid.objective)
+class _Told(NamedTuple):
+    """What the callback did: the last epoch that it heard of, and whether it stopped there."""
+
+    epoch: int
+    stopped: bool
+    was_read: bool
 
 
-@functools.partial(jax.jit, static_argnames="make_solver")
-def run_epoch(
-    make_solver: MakeSolver,
-    grid: Grid,
-    state: Any,
-    active: jax.Array,
-    reference: jax.Array,
-    examples: Examples,
-    scaling: Scaling | None,
-    batches: jax.Array | None,
-) -> EpochResult:
-    """One epoch of every model.
+def _tell(
+    on_epoch: OnEpoch,
+    rows: list[LoopRow],
+    before: int,
+    epochs: int,
+    run: Callable[..., tuple[Standing, Record]],
+) -> _Told:
+    """Tells the callback of the rows after the first `before`, until it wants no more.
 
-    Args:
-      make_solver: static.
-      grid: numbers and objectives; its params are not used.
-      state: of every model.
-      active: (M,) bool; the others stay as they are.
-      reference: the size of objective that divergence is measured by (M,).
-      examples: all rows, shared.
-      scaling: applied to each batch, or None.
-      batches: row numbers (number of batches, B); None where a step sees all rows.
+    The parameters within a block are not kept: who asks for them has the block run again so far.
     """
+    was_read = False
 
-    def one_model(
-        numbers: Any, objective: Objective, old: Any, is_active: jax.Array, limit: jax.Array
-    ) -> EpochResult:
-        solver = make_solver(numbers)
-        if batches is None:
-            new, seen = solver.step(Problem(objective, examples, scaling), old)
-            first = seen.objective
-        else:
-            new, (parts, firsts) = _minibatch_steps(
-                solver, objective, old, examples, scaling, batches
-            )
-            seen, first = jax.tree.map(jnp.sum, parts), firsts[0]
-        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(new.params)]
-        size = limit * jnp.asarray(DIVERGENCE_FACTOR, limit.dtype)
-        is_good = functools.reduce(jnp.logical_and, finite) & jnp.isfinite(seen.objective)
-        is_good &= (limit == 0.0) | (jnp.abs(seen.objective) <= size)
-        keep = is_active & is_good
-        state = jax.tree.map(lambda n, o: jnp.where(keep, n, o), new, old)
-        return EpochResult(state, seen, first, is_good)
+    def params(count: int) -> LinearParams:
+        nonlocal was_read
+        was_read = True
+        return run(count=np.int32(count))[0].params
 
-    return jax.vmap(one_model)(grid.numbers, grid.objective, state, active, reference)
-
-
-def _minibatch_steps(
-    solver: Solver,
-    objective: Objective,
-    state: Any,
-    examples: Examples,
-    scaling: Scaling | None,
-    batches: jax.Array,
-) -> tuple[Any, tuple[Evaluation, jax.Array]]:
-    """The steps of one model's epoch; each batch's share in the epoch's mean, and its objective."""
-    num_batches, batch_size = batches.shape
-    num_examples = examples.x.shape[0]
-
-    def one_step(state: Any, batch: tuple[jax.Array, jax.Array]) -> Any:
-        rows, index = batch
-        position = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
-        count = jnp.minimum(num_examples - index * batch_size, batch_size)
-        x, labels, weight = (a.at[rows].get(mode="promise_in_bounds") for a in examples)
-        share = count.astype(weight.dtype) / num_examples
-        weight = jnp.where(position < num_examples, weight / share, 0.0)
-        problem = Problem(objective, Examples(x, labels, weight), scaling)
-        state, seen = solver.step(problem, state)
-        part = Evaluation(*(value * share.astype(value.dtype) for value in seen))
-        return state, (part, seen.objective)
-
-    index = jnp.arange(num_batches, dtype=jnp.int32)
-    return jax.lax.scan(one_step, state, (batches, index))
-
-
-@jax.jit
-def evaluate_models(grid: Grid, examples: Examples, scaling: Scaling | None) -> Evaluation:
-    """Objective and accuracy of every model on some rows, each (M,)."""
-
-    def one_model(objective: Objective, params: LinearParams) -> Evaluation:
-        return Problem(objective, examples, scaling).evaluate(params)
-
-    return jax.vmap(one_model)(grid.objective, grid.params)
-
-
-@jax.jit
-def largest_slopes(grid: Grid, examples: Examples, scaling: Scaling | None) -> jax.Array:
-    """`max |gradient|` of every model on all rows (M,)."""
-
-    def one_model(objective: Objective, params: LinearParams) -> jax.Array:
-        _, gradient = Problem(objective, examples, scaling).value_and_gradient(params)
-        largest = [jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(gradient)]
-        return functools.reduce(jnp.maximum, largest)
-
-    return jax.vmap(one_model)(grid.objective, grid.params)
-
-
-@jax.jit
-def _select(mask: jax.Array, new: Any, old: Any) -> Any:
-    """Of each model the new leaf where `mask` (M,), else the old one."""
-    return jax.tree.map(
-        lambda n, o: jnp.where(mask.reshape((-1,) + (1,) * (n.ndim - 1)), n, o), new, old
-    )
-
-
-def _orders(key: jax.Array, num_examples: int, batch_size: int | None) -> Iterator[Any]:
-    """The batches of epoch 0, 1, 2, ...: each drawn when it is asked for."""
-    epoch = 0
-    while True:
-        if batch_size is None:
-            yield None
-        else:
-            order = epoch_order(key, epoch, num_examples)
-            yield jnp.asarray(epoch_batches(order, min(batch_size, num_examples)))
-        epoch += 1
+    for index in range(before, len(rows)):
+        read = functools.partial(params, index + 1 - before)
+        if on_epoch(index + 1, epochs, rows[index], read) is True:
+            return _Told(index + 1, True, was_read)
+    return _Told(len(rows), False, was_read)
 
 
 def minimise(
@@ -249,7 +185,7 @@ def minimise(
     validation: Examples | None = None,
     patience: int | None = None,
     tol: float | None = None,
-    on_epoch: Callable[[int, int, LoopRow, LinearParams], Any] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
     """Trains every model of a grid.
 
@@ -264,92 +200,65 @@ def minimise(
         holds its best epoch.
       tol: a model stops where `max |gradient| <= tol *` its value at zero parameters. Looking
         costs a pass over the data an epoch.
-      on_epoch: called with (epoch from 1, epochs, record, params with axis M); True stops.
+      on_epoch: hears of every epoch, in order, at the end of its block. True stops there.
 
     Returns:
       `LoopResult`.
     """
     started = time.monotonic()
-    num_models = grid.params.W.shape[0]
     solver = make_solver(jax.tree.map(lambda leaf: leaf[0], grid.numbers))
-    orders = _orders(key, len(examples.labels), solver.batch_size)
-    state = init_states(make_solver, grid, key)
-    reference = reference_values(grid, examples)
-    validation_objective = dataclasses.replace(
-        grid.objective, l2=jnp.zeros_like(grid.objective.l2), penalty=None
-    )
-    slope_at_zero = None
+    order = _Batches(key, len(examples.labels), solver.batch_size)
+    standing = first_standing(make_solver, grid, examples, key)
+    slope_at_zero, stopping = None, Stopping(validation)
+    if patience is not None:
+        stopping = stopping._replace(patience=jnp.asarray(patience, jnp.int32))
     if tol is not None:
         zero = jax.tree.map(jnp.zeros_like, grid.params)
-        slope_at_zero = np.asarray(largest_slopes(grid._replace(params=zero), examples, scaling))
-    slope = None
+        slope_at_zero = largest_slopes(grid._replace(params=zero), examples, scaling)
+        limit = jnp.asarray(tol, slope_at_zero.dtype) * slope_at_zero
+        stopping = stopping._replace(slope_limit=limit)
 
-    active = np.ones(num_models, bool)
-    epochs = np.zeros(num_models, int)
-    diverged, stopped_early, converged = (np.zeros(num_models, bool) for _ in range(3))
-    best_loss, best_epoch = np.full(num_models, np.inf), np.zeros(num_models, int)
-    best_params = grid.params
     rows: list[LoopRow] = []
-    stopped_by_callback = False
-    batches = next(orders)
-
-    for epoch in range(1, solver.epochs + 1):
-        result = run_epoch(
-            make_solver, grid, state, jnp.asarray(active), reference, examples, scaling, batches
-        )
-        if epoch < solver.epochs:
-            batches = next(orders)
-        if epoch == 1:
-            reference = jnp.where(
-                jnp.isfinite(result.first), jnp.maximum(reference, jnp.abs(result.first)), reference
-            )
-        state = result.state
-        is_good = np.asarray(result.is_good)
-        diverged |= active & ~is_good
-        active &= is_good
-        epochs[active] = epoch
-        if not active.any():
+    stopped_by_callback, count = False, 1
+    while True:
+        since = time.monotonic()
+        run = functools.partial(
+            run_block, make_solver, order.capacity, grid, standing, examples=examples,
+            scaling=scaling, batches=order.take(count), stopping=stopping,
+        )  # fmt: skip
+        before = len(rows)
+        standing, record = run(count=np.int32(count))
+        order.draw(min(2 * count, solver.epochs - before - count))  # while the device is busy
+        rows += _read(record, standing, before, since - started, started)
+        seconds = time.monotonic() - since
+        was_read = False
+        if on_epoch is not None:
+            told = _tell(on_epoch, rows, before, solver.epochs, run)
+            was_read, stopped_by_callback = told.was_read, told.stopped
+            if told.stopped and told.epoch < int(standing.epoch):
+                # What ran after the epoch that the callback stopped at is undone.
+                standing, _ = run(count=np.int32(told.epoch - before))
+                del rows[told.epoch :]
+        ended = int(standing.epoch) >= solver.epochs or not np.asarray(standing.is_active).any()
+        if ended or stopped_by_callback:
             break
-
-        params = state.params
-        seen = None
-        if validation is not None:
-            judged = Grid(grid.numbers, validation_objective, params)
-            seen = jax.device_get(evaluate_models(judged, validation, scaling))
-        row = LoopRow(
-            np.asarray(result.seen.objective),
-            np.asarray(result.seen.accuracy),
-            seen,
-            time.monotonic() - started,
-        )
-        rows.append(row)
-        if seen is not None and patience is not None:
-            is_better = active & (seen.objective < best_loss)
-            best_loss = np.where(is_better, seen.objective, best_loss)
-            best_epoch[is_better] = epoch
-            best_params = _select(jnp.asarray(is_better), params, best_params)
-            tired = active & (epoch - best_epoch >= patience)
-            stopped_early |= tired
-            active &= ~tired
-        if slope_at_zero is not None and tol is not None:
-            now = np.asarray(largest_slopes(grid._replace(params=params), examples, scaling))
-            slope = now / np.where(slope_at_zero > 0, slope_at_zero, 1.0)
-            flat = active & (now <= tol * slope_at_zero)
-            converged |= flat
-            active &= ~flat
-        if on_epoch is not None and on_epoch(epoch, solver.epochs, row, params) is True:
-            stopped_by_callback = True
-        if stopped_by_callback or not active.any():
-            break
-
+        if was_read:
+            count = 1  # so that reading the parameters costs nothing
+        elif before:  # the first block compiles: its time says nothing
+            count = max(1, min(2 * count, int(_BLOCK_SECONDS * count / seconds)))
+        count = min(count, order.capacity, solver.epochs - len(rows))
+    slope = None
+    if slope_at_zero is not None:
+        at_zero = np.asarray(slope_at_zero)
+        slope = np.asarray(standing.slope) / np.where(at_zero > 0, at_zero, 1.0)
     return LoopResult(
-        params=_select(jnp.asarray(best_epoch > 0), best_params, state.params),
+        params=select_models(standing.best_epoch > 0, standing.best_params, standing.params),
         rows=rows,
-        epochs=epochs,
-        diverged=diverged,
-        stopped_early=stopped_early,
-        converged=converged,
+        epochs=np.asarray(standing.epochs),
+        diverged=np.asarray(standing.diverged),
+        stopped_early=np.asarray(standing.stopped_early),
+        converged=np.asarray(standing.converged),
         stopped_by_callback=stopped_by_callback,
-        best_epoch=best_epoch,
+        best_epoch=np.asarray(standing.best_epoch),
         slope=slope,
     )

@@ -14,7 +14,15 @@ import pytest
 import jaxlin
 from jaxlin.data.order import epoch_order
 from jaxlin.solvers.base import BLOCK_ROWS, Evaluation, Examples, Problem
-from jaxlin.solvers.loop import Grid, evaluate_models, largest_slopes, minimise, run_epoch
+from jaxlin.solvers.block import (
+    Grid,
+    Stopping,
+    evaluate_models,
+    first_standing,
+    largest_slopes,
+    run_block,
+)
+from jaxlin.solvers.loop import minimise
 from jaxlin.training import _default_solver, _DefaultNumbers  # pyright: ignore[reportPrivateUsage]
 
 N, D, C = 21, 5, 3
@@ -215,16 +223,18 @@ def test_the_compiled_programs_lower_for_every_platform(name: str) -> None:
     grid = Grid(numbers, objective, params)
     key = jax.random.key(0)
 
-    def epoch(grid: Grid, active: jax.Array, examples: Examples, batches: Any) -> Any:
-        states = jax.vmap(lambda n, p: n.init(p, key))(grid.numbers, grid.params)
-        result = run_epoch(
-            static_solver, grid, states, active, jnp.ones(1), examples, scaling, batches
-        )
-        return jax.tree.leaves(result.state.params), result.seen, result.is_good
+    stopping = Stopping(examples, jnp.asarray(3, jnp.int32), jnp.zeros(1))
 
-    batches = jnp.zeros((3, 8), jnp.int32) if solver.batch_size else None
+    def block(grid: Grid, examples: Examples, batches: Any, stopping: Stopping) -> Any:
+        start = first_standing(static_solver, grid, examples, key)
+        standing, record = run_block(
+            static_solver, 2, grid, start, 2, examples, scaling, batches, stopping
+        )
+        return jax.tree.leaves(standing.params), standing.epochs, record
+
+    batches = jnp.zeros((2, 3, 8), jnp.int32) if solver.batch_size else None
     programs = [
-        (jax.jit(epoch), (grid, jnp.ones(1, bool), examples, batches)),
+        (jax.jit(block), (grid, examples, batches, stopping)),
         (evaluate_models, (grid._replace(numbers=()), examples, scaling)),
         (largest_slopes, (grid._replace(numbers=()), examples, scaling)),
     ]
@@ -243,17 +253,17 @@ def test_nothing_of_the_data_is_a_constant_of_the_program() -> None:
     x, labels = problem_data(BLOCK_ROWS + 5)
     grid = make_grid([0.1], [0.0])
     key = jax.random.key(0)
-    states = jax.vmap(lambda n, p: _default_solver(n).init(p, key))(grid.numbers, grid.params)
-    batches = jnp.zeros((3, 8), jnp.int32)
-    lowered = run_epoch.lower(
+    examples = as_examples(x, labels)
+    lowered = run_block.lower(
         _default_solver,
+        2,
         grid,
-        states,
-        jnp.ones(1, bool),
-        jnp.ones(1),
-        as_examples(x, labels),
+        first_standing(_default_solver, grid, examples, key),
+        2,
+        examples,
         None,
-        batches,
+        jnp.zeros((2, 3, 8), jnp.int32),
+        Stopping(),
     )
     assert len(lowered.as_text()) < 200_000
 
