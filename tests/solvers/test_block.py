@@ -71,7 +71,7 @@ def test_parameters_read_late_or_in_float64_are_those_of_their_epoch() -> None:
 
 
 def test_divergence_inside_a_block_keeps_the_last_good_epoch() -> None:
-    schedule = optax.piecewise_constant_schedule(0.1, {100: np.inf})
+    schedule = lambda step: jnp.where(step < 100, 0.1, jnp.inf)  # noqa: E731
     solver = solvers.GradientDescent(optax.sgd(schedule), steps=EPOCHS)
     heard: list[int] = []
     with pytest.raises(jaxlin.DivergedError, match="diverged in epoch 101") as caught:
