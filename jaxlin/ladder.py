@@ -30,7 +30,11 @@ from jaxlin.objective import Objective, loss_name
 from jaxlin.solvers.base import Solver
 from jaxlin.solvers.gradient_descent import GradientDescent
 from jaxlin.solvers.history import EpochReport, History
-from jaxlin.solvers.learning_rate import suggested_learning_rate
+from jaxlin.solvers.learning_rate import (
+    mean_square_norm,
+    sample_rows,
+    suggested_learning_rate,
+)
 from jaxlin.solvers.random_search import RandomSearch
 from jaxlin.solvers.sgd import SGD
 from jaxlin.training import evaluate, fit
@@ -172,18 +176,24 @@ def run_ladder(
     num_classes, num_features = dataset.num_classes, dataset.num_features
     num_parameters = num_classes * (num_features + 1)
     # One optimiser for all that follow a slope: what differs is where the slope comes from.
+    batch_size = min(_BATCH_SIZE, len(train))
     rate = suggested_learning_rate(
-        train.x, loss=loss, num_classes=num_classes, momentum=_MOMENTUM, scaling=scaling
+        train.x,
+        loss=loss,
+        num_classes=num_classes,
+        momentum=_MOMENTUM,
+        batch_size=batch_size,
+        scaling=scaling,
     )
     optimizer = optax.sgd(rate, momentum=_MOMENTUM)
     descent = functools.partial(GradientDescent, optimizer, _UNLIMITED)
-    scale = 1.0 / math.sqrt(_mean_square_norm(train.x, scaling) + 1.0)
+    scale = 1.0 / math.sqrt(mean_square_norm(sample_rows(train.x, scaling)))
     methods: tuple[tuple[str, Solver, float], ...] = (
         (RANDOM_SEARCH, RandomSearch(_UNLIMITED, scale), 1.0),
         (NUMERICAL, descent("numerical"), 2.0 * num_parameters + 1.0),
         (BY_HAND, descent("by_hand"), 2.0),
         (AUTODIFF, descent("autodiff"), 2.0),
-        (MINIBATCH, SGD(optimizer, min(_BATCH_SIZE, len(train)), _UNLIMITED), 2.0),
+        (MINIBATCH, SGD(optimizer, batch_size, _UNLIMITED), 2.0),
     )
     objective = Objective(loss, l2)
     zero = LinearParams(
@@ -264,11 +274,3 @@ def _some(dataset: Dataset, num_examples: int | None) -> Split:
         return train
     _, rows = split_rows(train.labels, num_examples)
     return train.take(rows)
-
-
-def _mean_square_norm(x: np.ndarray, scaling: Scaling | None) -> float:
-    rows = np.asarray(x[:: -(-len(x) // 4096)]).astype(np.float64)
-    if scaling is not None:
-        shift, scale = (np.asarray(v, np.float64) for v in (scaling.shift, scaling.scale))
-        rows = (rows - shift) * scale
-    return float(np.mean(np.sum(rows * rows, axis=1)))

@@ -82,8 +82,14 @@ def _default_solver(numbers: _DefaultNumbers) -> SGD:
 def _default_numbers(
     x: jax.Array, loss: Loss, num_classes: int, scaling: Scaling | None, dtype: Any
 ) -> _DefaultNumbers:
+    batch_size = min(_BATCH_SIZE, len(x))
     learning_rate = suggested_learning_rate(
-        x, loss=loss, num_classes=num_classes, momentum=_MOMENTUM, scaling=scaling
+        x,
+        loss=loss,
+        num_classes=num_classes,
+        momentum=_MOMENTUM,
+        batch_size=batch_size,
+        scaling=scaling,
     )
     if not float(jnp.finfo(dtype).tiny) < learning_rate < float(jnp.finfo(dtype).max):
         raise InputError(
@@ -91,7 +97,6 @@ def _default_numbers(
             f"{jnp.dtype(dtype)} cannot hold. Scale the features "
             "(scaling=jaxlin.data.Scaling.standardize(x)), or pass dtype=jnp.float64."
         )
-    batch_size = min(_BATCH_SIZE, len(x))
     steps = -(-len(x) // batch_size)
     epochs = suggested_epochs(len(x), batch_size)
     return _DefaultNumbers(learning_rate, float(steps * epochs), batch_size, epochs)

@@ -83,6 +83,7 @@ def make_solver(
             loss=loss,
             num_classes=dataset.num_classes,
             momentum=_FOLLOWS_LENGTH[optimizer],
+            batch_size=batch_size,
             scaling=scaling,
         )
         # Without momentum nothing averages the steps: a tenth, as with momentum's 1 - 0.9.

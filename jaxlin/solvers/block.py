@@ -33,6 +33,8 @@ MakeSolver = Callable[[Any], Solver]
 # divergence even where every number is still finite: a hinge at a step size of 1e10, say.
 DIVERGENCE_FACTOR = 1e6
 
+_LABELS_AT_A_TIME = 64
+
 
 class Grid(NamedTuple):
     """M models to train. Every leaf has a leading axis M.
@@ -148,8 +150,12 @@ def _reference_values(grid: Grid, examples: Examples) -> jax.Array:
     share = jnp.zeros(num_classes, dtype).at[examples.labels].add(examples.weight)
 
     def one_model(objective: Objective) -> jax.Array:
-        zero = jnp.zeros((num_classes, num_classes), dtype)
-        losses = objective.loss(zero, jnp.arange(num_classes, dtype=jnp.int32))
+        def loss_of(label: jax.Array) -> jax.Array:
+            return objective.loss(jnp.zeros((1, num_classes), dtype), label[None])[0]
+
+        # Not all at once: C x C scores would be the largest array of all where C is large.
+        labels = jnp.arange(num_classes, dtype=jnp.int32)
+        losses = jax.lax.map(loss_of, labels, batch_size=_LABELS_AT_A_TIME)
         return jnp.abs(jnp.sum(losses * share))
 
     return jax.vmap(one_model)(grid.objective)
