@@ -150,7 +150,8 @@ def ladder(result: Ladder) -> Figure:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(alpha=0.25, which="both")
-    by_evaluations.legend(loc="lower left", fontsize=9)
+    # Below both: wherever a line may go, the legend lies on none.
+    figure.legend(loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     figure.suptitle(_plain(f"The lecture's ways to find W: {result.loss} on {result.data}", 100))
     return figure
 
