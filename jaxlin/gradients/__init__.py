@@ -5,6 +5,18 @@ to train with. The gradient written by hand is `Objective.gradient_by_hand`; the
 `jax.grad`.
 """
 
-from jaxlin.gradients.finite_differences import numerical
+from jaxlin.gradients.finite_differences import (
+    NumericalGradient,
+    NumericalSample,
+    numerical,
+    numerical_sample,
+    numerical_with_error,
+)
 
-__all__ = ["numerical"]
+__all__ = [
+    "NumericalGradient",
+    "NumericalSample",
+    "numerical",
+    "numerical_sample",
+    "numerical_with_error",
+]

@@ -1,14 +1,16 @@
 """The numerical gradient: move one coordinate a little, see how much the function moves.
 
 Two evaluations a coordinate (one, for the forward scheme) is what makes it slow: a 10 x 784 model
-needs 15,680 passes over the data for one gradient.
+needs 15,700 passes over the data for one gradient. Moving several coordinates at once, each in its
+own copy of the parameters, makes of many skinny matrix products one wide one; one at a time, as in
+the lecture, is `batch_size=1`.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +18,42 @@ import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
+from jaxlin.checks import as_key, check_count
 from jaxlin.errors import InputError
+from jaxlin.gradients.extrapolation import RATIO, Limit, extrapolate, num_steps
+from jaxlin.gradients.moves import Moved, moved_values, split_callable, suggested_batch_size
 from jaxlin.precision import float64_scope
 
 Tree = TypeVar("Tree")
-Scheme = Literal["central", "forward"]
+Scheme = Literal["central", "forward", "richardson"]
+SCHEMES: tuple[Scheme, ...] = ("central", "forward", "richardson")
+
+
+class NumericalGradient(NamedTuple):
+    """A gradient, its estimated error and the steps: pytrees like the parameters."""
+
+    gradient: Any
+    error: Any
+    step: Any
+
+
+class NumericalSample(NamedTuple):
+    """Some derivatives of a function, NumPy arrays (K,).
+
+    Attributes:
+      value: the derivatives.
+      error: estimates of their errors.
+      step: the (smallest) step taken for each.
+      coordinates: of which coordinates they are, in the order of `ravel_pytree`; None for
+        directions.
+      directions: along which directions they are (K, P), of length 1; None for coordinates.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    step: np.ndarray
+    coordinates: np.ndarray | None
+    directions: np.ndarray | None
 
 
 def numerical(
@@ -28,12 +61,15 @@ def numerical(
     params: Tree,
     step: float | None = None,
     scheme: Scheme = "central",
+    *,
+    batch_size: int | None = None,
 ) -> Tree:
-    """The gradient of `f` at `params` by finite differences, one coordinate at a time.
+    """The gradient of `f` at `params` by finite differences, one coordinate after the other.
 
     `"central"` is `(f(p + h) - f(p - h)) / 2h`, wrong by a term in h^2; `"forward"`, the lecture's,
-    is `(f(p + h) - f(p)) / h`, wrong by a term in h. The difference is divided by the step that
-    rounding really took.
+    is `(f(p + h) - f(p)) / h`, wrong by a term in h; `"richardson"` extrapolates central
+    differences at several steps (see `numerical_with_error`). A difference is divided by the step
+    that rounding really took.
 
     Where a leaf is float64 (a NumPy array will do) everything is computed in float64, whatever
     JAX's global setting is.
@@ -41,9 +77,12 @@ def numerical(
     Args:
       f: a function of `params` alone that returns a scalar and that JAX can trace.
       params: any pytree of floating-point arrays.
-      step: h, in the units of the parameters. None chooses it by coordinate: the dtype's eps to
-        the power 1/3 (central) or 1/2 (forward), times max(1, |p|).
-      scheme: `"central"` or `"forward"`.
+      step: h, in the units of the parameters; for `"richardson"` the largest. None chooses it by
+        coordinate: the dtype's eps to the power 1/3 (central) or 1/2 (forward), or 1 (richardson),
+        times max(1, |p|).
+      scheme: `"central"`, `"forward"` or `"richardson"`.
+      batch_size: how many evaluations to run at once; 1 is the lecture's loop. None takes as many
+        as the cache can hold.
 
     Returns:
       A pytree like `params`.
@@ -56,10 +95,126 @@ def numerical(
     >>> [round(g, 2) for g in gradient["w"].tolist()]
     [2.0, -4.0]
     """
-    if scheme not in ("central", "forward"):
-        raise InputError(f'scheme must be "central" or "forward", got {scheme!r}.')
-    if step is not None and not (np.isfinite(step) and step > 0):
-        raise InputError(f"step must be positive and finite, or None, got {step!r}.")
+    return _all_coordinates(f, params, step, scheme, batch_size).gradient
+
+
+def numerical_with_error(
+    f: Callable[[Tree], jax.typing.ArrayLike],
+    params: Tree,
+    step: float | None = None,
+    scheme: Scheme = "richardson",
+    *,
+    batch_size: int | None = None,
+) -> NumericalGradient:
+    """The numerical gradient, with an estimate of the error of each coordinate.
+
+    Richardson extrapolation knows its error from the differences between its steps
+    (`jaxlin.gradients.extrapolation`). The plain schemes have one step and cannot know: their error
+    is given as NaN.
+
+    Args:
+      f: as for `numerical`.
+      params: as for `numerical`.
+      step: as for `numerical`.
+      scheme: as for `numerical`.
+      batch_size: as for `numerical`.
+
+    Returns:
+      `NumericalGradient(gradient, error, step)`, pytrees like `params`, of NumPy arrays.
+
+    Raises:
+      InputError: as for `numerical`.
+
+    >>> found = numerical_with_error(lambda p: jnp.exp(p[0]), np.array([1.0]))
+    >>> bool(abs(found.gradient[0] - np.e) < 1e-10), bool(found.error[0] < 1e-10)
+    (True, True)
+    """
+    found = _all_coordinates(f, params, step, scheme, batch_size)
+    return NumericalGradient(*(jax.tree.map(np.asarray, part) for part in found))
+
+
+def _all_coordinates(
+    f: Callable[[Any], Any],
+    params: Any,
+    step: float | None,
+    scheme: Scheme,
+    batch_size: int | None,
+) -> NumericalGradient:
+    with _scope(params):
+        params = jax.tree.map(jnp.asarray, params)
+        flat, unravel = ravel_pytree(params)
+        if flat.size == 0:
+            return NumericalGradient(params, params, params)
+        coordinates = jnp.arange(flat.size, dtype=jnp.int32)
+        limit = _derivatives(f, params, step, scheme, coordinates, None, batch_size)
+        return NumericalGradient(*(unravel(part.astype(flat.dtype)) for part in limit))
+
+
+def numerical_sample(
+    f: Callable[[Any], jax.typing.ArrayLike],
+    params: Any,
+    count: int,
+    *,
+    along: Literal["coordinates", "directions"] = "coordinates",
+    key: Any = None,
+    step: float | None = None,
+    scheme: Scheme = "richardson",
+    batch_size: int | None = None,
+) -> NumericalSample:
+    """Derivatives of `f` along a random sample of coordinates, or along random directions.
+
+    What a gradient of many coordinates is spot-checked with: each derivative costs as much as one
+    coordinate's. A random direction sees every coordinate at once, and cannot tell which is wrong.
+
+    Args:
+      f: as for `numerical`.
+      params: as for `numerical`, P numbers in all.
+      count: K, how many.
+      along: `"coordinates"`, drawn without replacement (all of them where there are fewer than K),
+        or `"directions"`, uniform on the unit sphere.
+      key: a `jax.random` key or a seed; None is 0.
+      step: as for `numerical`.
+      scheme: as for `numerical`.
+      batch_size: as for `numerical`.
+
+    Returns:
+      `NumericalSample`.
+
+    Raises:
+      InputError: as for `numerical`, or a count below 1.
+
+    >>> found = numerical_sample(lambda p: jnp.sum(p**2), np.ones(1000), 3)
+    >>> [round(v, 6) for v in found.value.tolist()]
+    [2.0, 2.0, 2.0]
+    """
+    check_count("count", count)
+    if along not in ("coordinates", "directions"):
+        raise InputError(f'along must be "coordinates" or "directions", got {along!r}.')
+    key = as_key(key)
+    with _scope(params):
+        params = jax.tree.map(jnp.asarray, params)
+        flat, _ = ravel_pytree(params)
+        count = min(count, flat.size) if along == "coordinates" else count
+        if along == "coordinates":
+            rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+            coordinates = np.sort(rng.choice(flat.size, count, replace=False)).astype(np.int32)
+            which, directions = jnp.asarray(coordinates), None
+        else:
+            coordinates, which = None, jnp.arange(count, dtype=jnp.int32)
+            directions = random_directions(key, count, flat)
+        limit = _derivatives(f, params, step, scheme, which, directions, batch_size)
+        seen = jax.device_get((limit, directions))
+        return NumericalSample(*seen[0], coordinates, seen[1])
+
+
+def random_directions(key: jax.Array, count: int, flat: jax.Array) -> jax.Array:
+    """Unit vectors (count, P), uniform on the sphere."""
+    drawn = jax.random.normal(key, (count, flat.size), flat.dtype)
+    return drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def _scope(params: Any) -> Any:
+    """Checks the leaves; float64 stays float64, unless JAX is tracing already."""
     leaves = jax.tree.leaves(params)
     for leaf in leaves:
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
@@ -69,48 +224,130 @@ def numerical(
             )
     traced = any(isinstance(leaf, Tracer) for leaf in leaves)
     wants_float64 = any(getattr(leaf, "dtype", None) == np.float64 for leaf in leaves)
-    with float64_scope(wants_float64 and not traced):
-        return _differences(f, jax.tree.map(jnp.asarray, params), step, scheme)
+    return float64_scope(wants_float64 and not traced)
 
 
-def _differences(
-    f: Callable[[Any], jax.typing.ArrayLike], params: Tree, step: float | None, scheme: Scheme
-) -> Tree:
-    flat, unravel = ravel_pytree(params)
-    if flat.size == 0:
-        return params
-    if step is None:
-        power = 1 / 3 if scheme == "central" else 1 / 2
-        relative = float(jnp.finfo(flat.dtype).eps) ** power
-        steps = relative * jnp.maximum(1.0, jnp.abs(flat))
-    else:
-        steps = jnp.full_like(flat, step)
-        lost = flat + steps == flat
-        if not isinstance(flat, Tracer) and bool(jnp.any(lost)):
+def _derivatives(
+    f: Callable[[Any], Any],
+    params: Any,
+    step: float | None,
+    scheme: Scheme,
+    which: jax.Array,
+    directions: jax.Array | None,
+    batch_size: int | None,
+) -> Limit:
+    if scheme not in SCHEMES:
+        raise InputError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}.")
+    if step is not None and not (np.isfinite(step) and step > 0):
+        raise InputError(f"step must be positive and finite, or None, got {step!r}.")
+    if batch_size is not None:
+        check_count("batch_size", batch_size)
+    steps = largest_steps(params, which, directions, step, scheme)
+    if step is not None and scheme != "richardson":
+        _check_step_is_felt(params, step)
+    numbers, call = split_callable(f)
+    return _differences(call, numbers, params, which, steps, directions, scheme, batch_size)
+
+
+def largest_steps(
+    params: Any,
+    which: jax.Array,
+    directions: jax.Array | None,
+    step: float | None,
+    scheme: Scheme,
+) -> jax.Array:
+    """The step for each coordinate or direction (K,), the largest one for `"richardson"`."""
+    flat, _ = ravel_pytree(params)
+    if step is not None:
+        return jnp.full(which.shape, step, flat.dtype)
+    power = {"central": 1 / 3, "forward": 1 / 2, "richardson": 0.0}[scheme]
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(params)]
+    relative = [np.full(leaf.size, float(jnp.finfo(leaf.dtype).eps) ** power) for leaf in leaves]
+    scale = jnp.asarray(np.concatenate(relative), flat.dtype) * jnp.maximum(1.0, jnp.abs(flat))
+    if directions is None:
+        return scale[which]
+    # Along a unit direction no coordinate moves further than along its own axis.
+    return jnp.full(which.shape, jnp.min(scale), flat.dtype)
+
+
+def _check_step_is_felt(params: Any, step: float) -> None:
+    for leaf in map(jnp.asarray, jax.tree.leaves(params)):
+        if isinstance(leaf, Tracer) or not leaf.size:
+            continue
+        if bool(jnp.any(leaf + jnp.asarray(step, leaf.dtype) == leaf)):
             raise InputError(
-                f"step={step} is too small for {flat.dtype} parameters as large as "
-                f"{float(jnp.max(jnp.abs(flat))):.3g}: adding it changes nothing. Use a larger "
+                f"step={step} is too small for {leaf.dtype} parameters as large as "
+                f"{float(jnp.max(jnp.abs(leaf))):.3g}: adding it changes nothing. Use a larger "
                 "step, or step=None."
             )
 
-    def value(point: jax.Array) -> jax.Array:
-        result = jnp.asarray(f(unravel(point)))
-        if result.shape != ():
-            raise InputError(f"f must return a scalar, got an array of shape {result.shape}.")
-        return result
 
-    @functools.partial(jax.jit, static_argnames="scheme")
-    def differences(flat: jax.Array, steps: jax.Array, scheme: Scheme) -> jax.Array:
-        base = value(flat) if scheme == "forward" else None
+@functools.partial(jax.jit, static_argnames=("call", "scheme", "batch_size"))
+def _differences(
+    call: Callable[..., Any],
+    numbers: Any,
+    params: Any,
+    which: jax.Array,
+    steps: jax.Array,
+    directions: jax.Array | None,
+    scheme: Scheme,
+    batch_size: int | None,
+) -> Limit:
+    """Derivatives along K coordinates or directions."""
 
-        def one_coordinate(index: jax.Array) -> jax.Array:
-            here, h = flat[index], steps[index]
-            up = jax.lax.optimization_barrier(here + h)
-            down = here if base is not None else jax.lax.optimization_barrier(here - h)
-            value_up = value(flat.at[index].set(up))
-            value_down = base if base is not None else value(flat.at[index].set(down))
-            return ((value_up - value_down) / (up - down)).astype(flat.dtype)
+    def f(params: Any) -> Any:
+        return call(numbers, params)
 
-        return jax.lax.map(one_coordinate, jnp.arange(flat.size, dtype=jnp.int32))
+    size = suggested_batch_size(f, params) if batch_size is None else batch_size
 
-    return unravel(differences(flat, steps, scheme))
+    def moved(which: jax.Array, steps: jax.Array) -> Moved:
+        return moved_values(f, params, which, steps, directions=directions, batch_size=size)
+
+    nothing = jnp.zeros(1, steps.dtype)
+    unknown = jnp.full_like(steps, jnp.nan)
+    if scheme == "forward":
+        base = moved(which[:1], nothing).values[0]
+        up = moved(which, steps)
+        return Limit((up.values - base) / up.steps, unknown, up.steps)
+    if scheme == "central":
+        both = moved(jnp.tile(which, 2), jnp.concatenate([steps, -steps]))
+        up, down = (Moved(*parts) for parts in zip(*(jnp.split(a, 2) for a in both), strict=True))
+        quotient = (up.values - down.values) / (up.steps - down.steps)
+        return Limit(quotient, unknown, 0.5 * (up.steps - down.steps))
+    sides = moved_both_ways(moved, which, steps)
+    quotients = (sides.up.values - sides.down.values) / (sides.up.steps - sides.down.steps)
+    widths = 0.5 * (sides.up.steps - sides.down.steps)
+    return extrapolate(quotients, widths, sides.size, is_central=True)
+
+
+class BothWays(NamedTuple):
+    """Values after moves in both directions, at shrinking steps: each leaf (L, K).
+
+    Attributes:
+      up: after steps forward.
+      down: after steps back.
+      size: the largest finite |value| (K,).
+    """
+
+    up: Moved
+    down: Moved
+    size: jax.Array
+
+
+def moved_both_ways(
+    moved: Callable[[jax.Array, jax.Array], Moved], which: jax.Array, steps: jax.Array
+) -> BothWays:
+    """Moves along K coordinates or directions, by steps that shrink by `RATIO`, both ways."""
+    levels = num_steps(steps.dtype)
+    shrink = jnp.asarray(RATIO ** -np.arange(levels), steps.dtype)
+    ladder = shrink[:, None] * steps[None]
+    signed = jnp.stack([ladder, -ladder])
+    repeated = jnp.broadcast_to(which, signed.shape)
+    seen = moved(repeated.ravel(), signed.ravel())
+    up, down = (
+        Moved(seen.values.reshape(signed.shape)[i], seen.steps.reshape(signed.shape)[i])
+        for i in (0, 1)
+    )
+    values = jnp.abs(seen.values.reshape(2 * levels, -1))
+    size = jnp.max(jnp.where(jnp.isfinite(values), values, 0.0), axis=0)
+    return BothWays(up, down, size)

@@ -123,8 +123,6 @@ def test_it_works_inside_jit_and_vmap() -> None:
         np.testing.assert_allclose(row, jax.grad(cubic)(point), rtol=0, atol=1e-2)
 
 
-# The step is chosen for the widest leaf, and taken in the narrow one, where it is rounded.
-@pytest.mark.xfail(reason="leaves of different dtypes share the widest one's step")
 def test_leaves_of_different_dtypes_have_steps_of_their_own() -> None:
     params = {"a": np.ones(1), "b": np.ones(1, np.float32)}
     found = gradients.numerical(lambda p: p["a"][0] ** 2 + p["b"][0] ** 2, params)

@@ -1,0 +1,85 @@
+"""Richardson extrapolation: difference quotients at shrinking steps, and the limit they tend to.
+
+The error of a difference quotient is a series in its step, in even powers for the central one.
+Two quotients at steps h and h / r give one whose leading term is gone, two of those the next, and
+so on: a triangular table. Its entries are judged by how far they are from the entries that they
+were made of, and by what rounding does at their step; the best entry is the answer, and that
+distance the estimate of its error.
+
+Source: C. J. F. Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Advances in Engineering
+Software 4 (2), 1982.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+# From one step to the next. A small ratio gains less with each step, a large one leaves gaps where
+# a function of an unexpected scale has no good step.
+RATIO = 8.0
+
+# Rounding of a sum of many terms, in units of eps times its value.
+_ROUNDING = 4.0
+
+
+class Limit(NamedTuple):
+    """Derivatives as limits, each (K,).
+
+    Attributes:
+      value: the derivative.
+      error: an estimate of its error, infinite where no step gave a finite quotient.
+      step: the smallest step that it is made of.
+    """
+
+    value: jax.Array
+    error: jax.Array
+    step: jax.Array
+
+
+def num_steps(dtype: Any) -> int:
+    """How many steps there are from 1 to where a difference has lost half its digits."""
+    return 1 + math.ceil(0.5 * math.log(1.0 / float(jnp.finfo(dtype).eps)) / math.log(RATIO))
+
+
+def extrapolate(
+    quotients: jax.Array, steps: jax.Array, size: jax.Array, *, is_central: bool
+) -> Limit:
+    """The limits of difference quotients whose steps shrink by `RATIO`.
+
+    Args:
+      quotients: (L, K), the largest step first; those that are not finite do not count.
+      steps: (L, K).
+      size: of the function's values (K,), which rounding is proportional to.
+      is_central: whether the quotients are central, their error even in the step.
+
+    Returns:
+      `Limit`.
+    """
+    eps = float(jnp.finfo(quotients.dtype).eps)
+    rounding = _ROUNDING * eps * size[None] / jnp.abs(steps)
+    power = RATIO**2 if is_central else RATIO
+    best = Limit(quotients[-1], jnp.full_like(size, jnp.inf), jnp.abs(steps[-1]))
+
+    def better(best: Limit, value: jax.Array, distance: jax.Array, level: int) -> Limit:
+        error = jnp.where(jnp.isfinite(distance), distance, jnp.inf) + rounding[level]
+        take = error < best.error
+        new = Limit(value, error, jnp.abs(steps[level]))
+        return Limit(*(jnp.where(take, n, b) for n, b in zip(new, best, strict=True)))
+
+    above: list[jax.Array] = []
+    for level in range(quotients.shape[0]):
+        row = [quotients[level]]
+        if level:
+            best = better(best, row[0], jnp.abs(row[0] - above[0]), level)
+        for column in range(1, level + 1):
+            gain = power**column - 1.0
+            value = row[-1] + (row[-1] - above[column - 1]) / gain
+            distance = jnp.maximum(jnp.abs(value - row[-1]), jnp.abs(value - above[column - 1]))
+            best = better(best, value, distance, level)
+            row.append(value)
+        above = row
+    return best
