@@ -46,7 +46,7 @@ def num_steps(dtype: Any) -> int:
 
 
 def extrapolate(
-    quotients: jax.Array, steps: jax.Array, size: jax.Array, *, is_central: bool
+    quotients: jax.Array, steps: jax.Array, size: jax.Array, *, is_central: bool, eps: float
 ) -> Limit:
     """The limits of difference quotients whose steps shrink by `RATIO`.
 
@@ -55,11 +55,11 @@ def extrapolate(
       steps: (L, K).
       size: of the function's values (K,), which rounding is proportional to.
       is_central: whether the quotients are central, their error even in the step.
+      eps: of the dtype that the function's values were computed in.
 
     Returns:
       `Limit`.
     """
-    eps = float(jnp.finfo(quotients.dtype).eps)
     rounding = _ROUNDING * eps * size[None] / jnp.abs(steps)
     power = RATIO**2 if is_central else RATIO
     best = Limit(quotients[-1], jnp.full_like(size, jnp.inf), jnp.abs(steps[-1]))

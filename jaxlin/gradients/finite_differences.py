@@ -203,8 +203,9 @@ def numerical_sample(
             coordinates, which = None, jnp.arange(count, dtype=jnp.int32)
             directions = random_directions(key, count, flat)
         limit = _derivatives(f, params, step, scheme, which, directions, batch_size)
-        seen = jax.device_get((limit, directions))
-        return NumericalSample(*seen[0], coordinates, seen[1])
+        found = [np.asarray(part) for part in limit]
+        along_which = None if directions is None else np.asarray(directions)
+        return NumericalSample(found[0], found[1], found[2], coordinates, along_which)
 
 
 def random_directions(key: jax.Array, count: int, flat: jax.Array) -> jax.Array:
@@ -317,7 +318,13 @@ def _differences(
     sides = moved_both_ways(moved, which, steps)
     quotients = (sides.up.values - sides.down.values) / (sides.up.steps - sides.down.steps)
     widths = 0.5 * (sides.up.steps - sides.down.steps)
-    return extrapolate(quotients, widths, sides.size, is_central=True)
+    return extrapolate(quotients, widths, sides.size, is_central=True, eps=values_eps(f, params))
+
+
+def values_eps(f: Callable[[Any], Any], params: Any) -> float:
+    """Of the dtype that `f` returns, where it is narrower than its parameters."""
+    dtypes = [jax.eval_shape(f, params).dtype, ravel_pytree(params)[0].dtype]
+    return max(float(jnp.finfo(d).eps) for d in dtypes if jnp.issubdtype(d, jnp.floating))
 
 
 class BothWays(NamedTuple):
