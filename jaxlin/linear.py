@@ -16,7 +16,14 @@ import jax.numpy as jnp
 
 from jaxlin.checks import check_count
 from jaxlin.errors import InputError
-from jaxlin.precision import MATMUL_PRECISION, compute_dtype, keeps_float64
+from jaxlin.precision import (
+    as_floats,
+    compute_dtype,
+    first_largest,
+    is_floating,
+    keeps_float64,
+    product,
+)
 
 
 @jax.tree_util.register_dataclass
@@ -88,12 +95,20 @@ def init_params(
     return LinearParams(W, jnp.zeros(shape[:1], dtype) if bias else None)
 
 
+def prepare_features(
+    dtype: jax.typing.DTypeLike, x: jax.typing.ArrayLike
+) -> tuple[jax.Array, jax.typing.DTypeLike]:
+    """Floating features, and the dtype of the scores that W of some dtype gives them."""
+    features = as_floats(x, compute_dtype(dtype))
+    return features, jnp.promote_types(dtype, features.dtype) if is_floating(x) else dtype
+
+
 @keeps_float64
 def scores(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
     """The scores `x @ W.T + b`.
 
-    Integer features (images, say) are converted to the dtype of W before any arithmetic; among
-    floating dtypes the wider one wins. Half-width products are accumulated in float32.
+    Integer features (images, say) are converted before any arithmetic, and give scores in the dtype
+    of W; among floating dtypes the wider one wins. Half-width products are summed in float32.
 
     Args:
       params: W (C, D) and b (C,) or None.
@@ -106,24 +121,18 @@ def scores(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
     >>> scores(params, jnp.array([[3.0, 1.0]])).tolist()
     [[3.5, 2.0]]
     """
-    W, x = jnp.asarray(params.W), jnp.asarray(x)
+    W = as_floats(params.W, jnp.float32)
     chex.assert_rank(W, 2)
+    x, score_dtype = prepare_features(W.dtype, x)
     chex.assert_axis_dimension(x, -1, W.shape[1])
-    floating = jnp.issubdtype(x.dtype, jnp.floating)
-    dtype = jnp.promote_types(W.dtype, x.dtype) if floating else W.dtype
-    products = jax.lax.dot_general(
-        x.astype(dtype),
-        W.astype(dtype),
-        (((x.ndim - 1,), (1,)), ((), ())),
-        precision=MATMUL_PRECISION,
-        preferred_element_type=compute_dtype(dtype),
-    )
+    dtype = jnp.promote_types(W.dtype, x.dtype)
+    products = product(x.astype(dtype), W.astype(dtype), (x.ndim - 1, 1))
     if params.b is not None:
-        b = jnp.asarray(params.b)
+        b = as_floats(params.b, products.dtype)
         chex.assert_shape(b, W.shape[:1])
         row = b.astype(products.dtype).reshape((1,) * (products.ndim - 1) + b.shape)
         products = products + row
-    return products.astype(dtype)
+    return products.astype(score_dtype)
 
 
 @keeps_float64
@@ -141,4 +150,4 @@ def predict(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
     >>> predict(params, jnp.array([[3.0, 1.0], [0.0, 1.0]])).tolist()
     [0, 1]
     """
-    return jnp.argmax(scores(params, x), axis=-1).astype(jnp.int32)
+    return first_largest(scores(params, x))

@@ -18,18 +18,21 @@ there the example's loss and gradient become NaN, never a plausible number, and
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.experimental import checkify
 
-from jaxlin.errors import InputError
-from jaxlin.precision import compute_dtype, keeps_float64
+from jaxlin.checks import check_positive
+from jaxlin.precision import (
+    as_floats,
+    class_indices,
+    compute_dtype,
+    first_largest,
+    keeps_float64,
+)
 
 
 class Loss(Protocol):
@@ -53,54 +56,47 @@ class HandWrittenLoss(Protocol):
         ...
 
 
-def _prepare(
-    scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Scores in a safe dtype; which entry is the label's (..., C); 1 a valid label, else NaN."""
-    seen = not isinstance(labels, Tracer)
-    host_labels = np.asarray(labels) if seen else None  # before JAX narrows 64 bits
-    scores, labels = jnp.asarray(scores), jnp.asarray(labels)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise InputError(f"labels must be integers 0..C-1, got dtype {labels.dtype}.")
-    if labels.dtype.itemsize < 4:  # class numbers wrap in few bits
-        labels = labels.astype(jnp.int32)
+class _Prepared(NamedTuple):
+    """What each loss starts from.
+
+    Attributes:
+      scores: (..., C), wide enough to compute in.
+      is_label: which entry is the label's (..., C).
+      one_or_nan: 1 for a label that names a class, else NaN, (..., 1).
+      dtype: of what is returned.
+    """
+
+    scores: jax.Array
+    is_label: jax.Array
+    one_or_nan: jax.Array
+    dtype: Any
+
+
+def _prepare(scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> _Prepared:
+    scores = as_floats(scores, jnp.float32)
     chex.assert_axis_dimension_gt(scores, -1, 0)
-    chex.assert_shape(labels, scores.shape[:-1])
     num_classes = scores.shape[-1]
-    if host_labels is not None:
-        outside = (host_labels < 0) | (host_labels >= num_classes)
-        if outside.any():
-            where = tuple(int(index) for index in np.argwhere(outside)[0])
-            raise InputError(
-                f"labels must lie in 0..{num_classes - 1} (there are {num_classes} scores an "
-                f"example), got {host_labels[where]} at index {where}."
-            )
+    labels = class_indices(labels, num_classes)
+    chex.assert_shape(labels, scores.shape[:-1])
     valid = (labels >= 0) & (labels < num_classes)
     checkify.debug_check(
         jnp.all(valid), "labels must lie in 0..C-1, got {labels}", labels=jnp.asarray(labels)
     )
+    classes = jnp.arange(num_classes, dtype=jnp.int32).reshape((1,) * labels.ndim + (-1,))
     wide = scores.astype(compute_dtype(scores.dtype))
-    is_label = jnp.expand_dims(labels, -1) == jnp.arange(num_classes, dtype=labels.dtype).reshape(
-        (1,) * labels.ndim + (num_classes,)
-    )
-    one_or_nan = jnp.where(valid, 1.0, jnp.nan).astype(wide.dtype)
-    return wide, is_label, one_or_nan
+    one_or_nan = jnp.expand_dims(jnp.where(valid, 1.0, jnp.nan).astype(wide.dtype), -1)
+    return _Prepared(wide, jnp.expand_dims(labels, -1) == classes, one_or_nan, scores.dtype)
 
 
-def _narrow(values: jax.Array, scores: jax.typing.ArrayLike) -> jax.Array:
-    """Back to the dtype of the scores given, where they were floating."""
-    dtype = jnp.asarray(scores).dtype
-    return values.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else values
-
-
-def _margins(scores: jax.Array, is_label: jax.Array, margin: float) -> jax.Array:
-    """`s_j - s_y + margin` (..., C), and 0 for the label itself.
+def _margins(given: _Prepared, margin: float) -> jax.Array:
+    """`s_j - s_y + margin` (..., C), and 0 for the label itself; NaN where it names no class.
 
     The label's term is taken out by the mask, not by subtracting the margin from the sum: that
-    would round.
+    would round. A NaN that came after `max(0, z)` would not reach the derivative.
     """
-    label_score = jnp.sum(jnp.where(is_label, scores, 0.0), axis=-1, keepdims=True)
-    return jnp.where(is_label, 0.0, scores - label_score + margin)
+    label_score = jnp.sum(jnp.where(given.is_label, given.scores, 0.0), axis=-1, keepdims=True)
+    margins = jnp.where(given.is_label, 0.0, given.scores - label_score + margin)
+    return margins * given.one_or_nan
 
 
 def _positive_part(z: jax.Array) -> jax.Array:
@@ -120,13 +116,7 @@ class _MarginLoss:
     margin: float = 1.0
 
     def __post_init__(self) -> None:
-        try:
-            margin = float(self.margin)
-        except (TypeError, ValueError):
-            raise InputError(f"margin must be a number, got {self.margin!r}.") from None
-        if not (math.isfinite(margin) and margin > 0.0):
-            raise InputError(f"margin must be positive and finite, got {margin}.")
-        object.__setattr__(self, "margin", margin)
+        object.__setattr__(self, "margin", check_positive("margin", self.margin))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,19 +141,19 @@ class WestonWatkinsHinge(_MarginLoss):
     @keeps_float64
     def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
         """Per-example losses (...,) of scores (..., C)."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        margins = _margins(wide, is_label, self.margin)
-        return _narrow(jnp.sum(_positive_part(margins), axis=-1) * one_or_nan, scores)
+        given = _prepare(scores, labels)
+        violation = _positive_part(_margins(given, self.margin))
+        return jnp.sum(violation, axis=-1).astype(given.dtype)
 
     @keeps_float64
     def score_gradient(
         self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
     ) -> jax.Array:
         """1 for each wrong class inside the margin, minus their number for the right class."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        active = _is_positive(_margins(wide, is_label, self.margin))
-        gradient = jnp.where(is_label, -jnp.sum(active, axis=-1, keepdims=True), active)
-        return _narrow(gradient * one_or_nan[..., None], scores)
+        given = _prepare(scores, labels)
+        active = _is_positive(_margins(given, self.margin))
+        gradient = jnp.where(given.is_label, -jnp.sum(active, axis=-1, keepdims=True), active)
+        return (gradient * given.one_or_nan).astype(given.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,19 +169,19 @@ class SquaredWestonWatkinsHinge(_MarginLoss):
     @keeps_float64
     def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
         """Per-example losses (...,) of scores (..., C)."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        violation = _positive_part(_margins(wide, is_label, self.margin))
-        return _narrow(jnp.sum(violation * violation, axis=-1) * one_or_nan, scores)
+        given = _prepare(scores, labels)
+        violation = _positive_part(_margins(given, self.margin))
+        return jnp.sum(violation * violation, axis=-1).astype(given.dtype)
 
     @keeps_float64
     def score_gradient(
         self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
     ) -> jax.Array:
         """Twice each violation, minus their sum for the right class."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        slope = 2.0 * _positive_part(_margins(wide, is_label, self.margin))
-        gradient = jnp.where(is_label, -jnp.sum(slope, axis=-1, keepdims=True), slope)
-        return _narrow(gradient * one_or_nan[..., None], scores)
+        given = _prepare(scores, labels)
+        slope = 2.0 * _positive_part(_margins(given, self.margin))
+        gradient = jnp.where(given.is_label, -jnp.sum(slope, axis=-1, keepdims=True), slope)
+        return gradient.astype(given.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,36 +197,40 @@ class CrammerSingerHinge(_MarginLoss):
     2.0
     """
 
-    def _worst(self, wide: jax.Array, is_label: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The largest margin (..., 1) and which class has it (..., C), the lowest among equals."""
-        margins = _margins(wide, is_label, self.margin)
-        worst = jnp.argmax(jnp.where(is_label, -jnp.inf, margins), axis=-1, keepdims=True)
-        classes = jnp.arange(wide.shape[-1], dtype=worst.dtype)
-        is_worst = worst == classes.reshape((1,) * (wide.ndim - 1) + classes.shape)
+    def _worst(self, given: _Prepared) -> tuple[jax.Array, jax.Array]:
+        """The largest margin (..., 1) and which class has it (..., C), the lowest among equals.
+
+        It is looked for among the scores: margins can be infinite where scores are not, and tie.
+        """
+        worst = first_largest(jnp.where(given.is_label, -jnp.inf, given.scores))
+        classes = jnp.arange(given.scores.shape[-1], dtype=jnp.int32)
+        is_worst = jnp.expand_dims(worst, -1) == classes.reshape((1,) * worst.ndim + (-1,))
+        margins = _margins(given, self.margin)
         return jnp.sum(jnp.where(is_worst, margins, 0.0), axis=-1, keepdims=True), is_worst
 
     @keeps_float64
     def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
         """Per-example losses (...,) of scores (..., C)."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        margin, _ = self._worst(wide, is_label)
-        return _narrow(_positive_part(margin[..., 0]) * one_or_nan, scores)
+        given = _prepare(scores, labels)
+        margin, _ = self._worst(given)
+        return _positive_part(margin[..., 0]).astype(given.dtype)
 
     @keeps_float64
     def score_gradient(
         self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
     ) -> jax.Array:
         """1 for the worst class and -1 for the right one, where the margin is violated."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        margin, is_worst = self._worst(wide, is_label)
+        given = _prepare(scores, labels)
+        margin, is_worst = self._worst(given)
         active = _is_positive(margin)
-        gradient = jnp.where(is_label, -active, jnp.where(is_worst, active, 0.0))
-        return _narrow(gradient * one_or_nan[..., None], scores)
+        gradient = jnp.where(given.is_label, -active, jnp.where(is_worst, active, 0.0))
+        return (gradient * given.one_or_nan).astype(given.dtype)
 
 
 def _shifted(scores: jax.Array) -> jax.Array:
     """Scores less their maximum: the same probabilities, and no overflow."""
-    return scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
+    # The maximum is taken of constants, so that its derivative, which names a dtype, has no place.
+    return scores - jnp.max(jax.lax.stop_gradient(scores), axis=-1, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,20 +247,21 @@ class SoftmaxCrossEntropy:
     @keeps_float64
     def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
         """Per-example losses (...,) of scores (..., C)."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        shifted = _shifted(wide)
-        label_score = jnp.sum(jnp.where(is_label, shifted, 0.0), axis=-1)
+        given = _prepare(scores, labels)
+        shifted = _shifted(given.scores)
+        label_score = jnp.sum(jnp.where(given.is_label, shifted, 0.0), axis=-1)
         log_normaliser = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1))
-        return _narrow((log_normaliser - label_score) * one_or_nan, scores)
+        value = (log_normaliser - label_score) * given.one_or_nan[..., 0]
+        return value.astype(given.dtype)
 
     @keeps_float64
     def score_gradient(
         self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike
     ) -> jax.Array:
         """The probabilities, less 1 for the right class."""
-        wide, is_label, one_or_nan = _prepare(scores, labels)
-        gradient = softmax_probabilities(wide) - is_label.astype(wide.dtype)
-        return _narrow(gradient * one_or_nan[..., None], scores)
+        given = _prepare(scores, labels)
+        gradient = softmax_probabilities(given.scores) - given.is_label.astype(given.scores.dtype)
+        return (gradient * given.one_or_nan).astype(given.dtype)
 
 
 @keeps_float64
@@ -282,10 +277,10 @@ def softmax_probabilities(scores: jax.typing.ArrayLike) -> jax.Array:
     >>> [round(p, 2) for p in softmax_probabilities(jnp.array([3.2, 5.1, -1.7])).tolist()]
     [0.13, 0.87, 0.0]
     """
-    scores = jnp.asarray(scores)
+    scores = as_floats(scores, jnp.float32)
     chex.assert_axis_dimension_gt(scores, -1, 0)
     exponentials = jnp.exp(_shifted(scores.astype(compute_dtype(scores.dtype))))
-    return _narrow(exponentials / jnp.sum(exponentials, axis=-1, keepdims=True), scores)
+    return (exponentials / jnp.sum(exponentials, axis=-1, keepdims=True)).astype(scores.dtype)
 
 
 weston_watkins_hinge = WestonWatkinsHinge()

@@ -6,18 +6,25 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxlin.precision import compute_dtype, keeps_float64
+from jaxlin.precision import (
+    as_floats,
+    class_indices,
+    compute_dtype,
+    first_largest,
+    keeps_float64,
+)
+from jaxlin.weights import shares
 
 
-def is_correct(scores: jax.Array, labels: jax.Array) -> jax.Array:
+def is_correct(scores: jax.Array, labels: jax.typing.ArrayLike) -> jax.Array:
     """Whether the highest score (the lowest index among equals) is the label's, (...,).
 
     >>> is_correct(jnp.array([[3.0, 1.0], [0.0, 2.0]]), jnp.array([0, 0])).tolist()
     [True, False]
     """
+    labels = class_indices(labels, scores.shape[-1])
     chex.assert_shape(labels, scores.shape[:-1])
-    # Labels of few bits would wrap a class number.
-    return jnp.argmax(scores, axis=-1) == labels.astype(jnp.int32)
+    return first_largest(scores) == labels
 
 
 @keeps_float64
@@ -36,15 +43,17 @@ def accuracy(
     Returns:
       A scalar between 0 and 1.
 
+    Raises:
+      InputError: labels that are not integers, or that can be seen not to be in 0..C-1.
+
     >>> scores = jnp.array([[3.0, 1.0], [0.0, 2.0], [1.0, 0.0]])
     >>> round(float(accuracy(scores, jnp.array([0, 1, 1]))), 3)
     0.667
     """
-    scores, labels = jnp.asarray(scores), jnp.asarray(labels)
+    scores = as_floats(scores, jnp.float32)
     correct = is_correct(scores, labels).astype(compute_dtype(scores.dtype))
     if sample_weight is None:
         return jnp.mean(correct)
-    weight = jnp.asarray(sample_weight).astype(correct.dtype)
-    chex.assert_equal_shape([weight, correct])
-    weight = weight / weight.size  # so that no sum overflows
-    return jnp.sum(correct * weight) / jnp.sum(weight)
+    chex.assert_rank(correct, 1)
+    share = shares(sample_weight, correct.size, correct.dtype)
+    return jnp.sum(correct * share) / jnp.sum(share)

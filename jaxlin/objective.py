@@ -11,16 +11,22 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxlin import penalties
 from jaxlin.errors import InputError
-from jaxlin.linear import LinearParams, scores
+from jaxlin.linear import LinearParams, prepare_features, scores
 from jaxlin.losses import HandWrittenLoss, Loss
-from jaxlin.precision import MATMUL_PRECISION, compute_dtype, keeps_float64
+from jaxlin.precision import (
+    as_floats,
+    class_indices,
+    compute_dtype,
+    keeps_float64,
+    product,
+)
+from jaxlin.weights import shares
 
 Penalty = Callable[[jax.Array], jax.Array]
 
@@ -38,18 +44,6 @@ def loss_name(loss: object) -> str:
     if dataclasses.is_dataclass(loss):
         return type(loss).__name__
     return getattr(loss, "__name__", type(loss).__name__)
-
-
-def normalized_weight(
-    sample_weight: jax.typing.ArrayLike | None, num_examples: int, dtype: jax.typing.DTypeLike
-) -> jax.Array:
-    """Weights with sum 1, (N,). The largest is divided out first: the sum could overflow."""
-    if sample_weight is None:
-        return jnp.full((num_examples,), 1.0 / max(num_examples, 1), dtype)
-    weight = jnp.asarray(sample_weight).astype(dtype)
-    chex.assert_shape(weight, (num_examples,))
-    weight = weight / jnp.max(weight)
-    return weight / jnp.sum(weight)
 
 
 @jax.tree_util.register_dataclass
@@ -112,10 +106,9 @@ class Objective:
         Returns:
           A scalar.
         """
-        num_examples = jnp.shape(x)[0]
-        weight = normalized_weight(sample_weight, num_examples, _dtype(params))
-        value, _ = self.data_term(params, x, labels, weight)
-        return value + self.penalty_term(params)
+        wide, x, dtype = _prepare(params, x)
+        value, _ = self.data_term(wide, x, labels, _shares(sample_weight, wide, x))
+        return (value + self.penalty_term(wide)).astype(dtype)
 
     def data_term(
         self,
@@ -132,7 +125,7 @@ class Objective:
     def penalty_term(self, params: LinearParams) -> jax.Array:
         """`l2 * R(W) + penalty(W)`."""
         W = jnp.asarray(params.W)
-        value = jnp.asarray(self.l2).astype(W.dtype) * penalties.l2(W)
+        value = penalties.scaled_l2(W, self.l2)
         if self.penalty is None:
             return value
         extra = jnp.asarray(self.penalty(W))
@@ -156,16 +149,10 @@ class Objective:
             )
         s = scores(params, x)
         score_gradient = (
-            loss.score_gradient(s, _as_class_indices(labels)) * weight.astype(s.dtype)[:, None]
+            loss.score_gradient(s, class_indices(labels, s.shape[-1]))
+            * weight.astype(s.dtype)[:, None]
         )
-        wide = compute_dtype(s.dtype)
-        gradient = jax.lax.dot_general(
-            score_gradient,
-            jnp.asarray(x).astype(s.dtype),
-            (((0,), (0,)), ((), ())),
-            precision=MATMUL_PRECISION,
-            preferred_element_type=wide,
-        )
+        gradient = product(score_gradient, as_floats(x, s.dtype).astype(s.dtype), (0, 0))
         b = params.b
         return LinearParams(
             gradient.astype(jnp.asarray(params.W).dtype),
@@ -175,7 +162,7 @@ class Objective:
     def penalty_gradient_by_hand(self, params: LinearParams) -> LinearParams:
         """Gradient of `penalty_term`: `2 * l2 * W`, and the user's penalty by `jax.grad`."""
         W = jnp.asarray(params.W)
-        gradient = jnp.asarray(self.l2).astype(W.dtype) * 2.0 * W
+        gradient = 2.0 * (jnp.asarray(self.l2).astype(W.dtype) * W)
         if self.penalty is not None:
             gradient = gradient + jax.grad(self.penalty)(W)
         return LinearParams(gradient, None if params.b is None else jnp.zeros_like(params.b))
@@ -202,12 +189,13 @@ class Objective:
         Raises:
           InputError: the loss has no `score_gradient`.
         """
-        weight = normalized_weight(sample_weight, jnp.shape(x)[0], _dtype(params))
-        data = self.data_gradient_by_hand(params, x, labels, weight)
-        return jax.tree.map(jnp.add, data, self.penalty_gradient_by_hand(params))
+        wide, x, _ = _prepare(params, x)
+        data = self.data_gradient_by_hand(wide, x, labels, _shares(sample_weight, wide, x))
+        gradient = jax.tree.map(jnp.add, data, self.penalty_gradient_by_hand(wide))
+        return jax.tree.map(lambda g, p: g.astype(jnp.result_type(p)), gradient, params)
 
     def _per_example(self, s: jax.Array, labels: jax.typing.ArrayLike) -> jax.Array:
-        values = jnp.asarray(self.loss(s, _as_class_indices(labels)))
+        values = jnp.asarray(self.loss(s, class_indices(labels, s.shape[-1])))
         if values.shape != s.shape[:-1]:
             raise InputError(
                 f"loss {loss_name(self.loss)} must return one value an example, shape "
@@ -216,16 +204,17 @@ class Objective:
         return values
 
 
-def _as_class_indices(labels: jax.typing.ArrayLike) -> jax.Array:
-    """Labels as a JAX array; JAX alone would cut 2**32 + 3 down to 3 without a word."""
-    if isinstance(labels, jax.Array):
-        return labels
-    array = np.asarray(labels)
-    if array.dtype.kind in "iu" and array.size and (array.min() < 0 or array.max() >= 2**31):
-        outside = array[(array < 0) | (array >= 2**31)][0]
-        raise InputError(f"labels must be integers 0..C-1, got {outside}.")
-    return jnp.asarray(array)
+def _prepare(
+    params: LinearParams, x: jax.typing.ArrayLike
+) -> tuple[LinearParams, jax.Array, jax.typing.DTypeLike]:
+    """Parameters wide enough to compute in, features, and the dtype of what is returned."""
+    params = jax.tree.map(lambda leaf: as_floats(leaf, jnp.float32), params)
+    x, dtype = prepare_features(params.W.dtype, x)
+    wide = jax.tree.map(lambda leaf: leaf.astype(compute_dtype(leaf.dtype)), params)
+    return wide, x, dtype
 
 
-def _dtype(params: LinearParams) -> jax.typing.DTypeLike:
-    return compute_dtype(jnp.asarray(params.W).dtype)
+def _shares(
+    sample_weight: jax.typing.ArrayLike | None, params: LinearParams, x: jax.Array
+) -> jax.Array:
+    return shares(sample_weight, x.shape[0], jnp.promote_types(params.W.dtype, x.dtype))

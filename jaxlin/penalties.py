@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxlin.precision import compute_dtype, keeps_float64
+from jaxlin.precision import as_floats, compute_dtype, keeps_float64
 
 
 @keeps_float64
@@ -25,6 +25,14 @@ def l2(W: jax.typing.ArrayLike) -> jax.Array:
     >>> float(l2(jnp.array([[1.0, 2.0], [0.0, -1.0]])))
     6.0
     """
-    W = jnp.asarray(W)
+    W = as_floats(W, jnp.float32)
+    return scaled_l2(W, 1.0).astype(W.dtype)
+
+
+def scaled_l2(W: jax.Array, strength: jax.typing.ArrayLike) -> jax.Array:
+    """`strength * R(W)` in float32 or wider, finite wherever it can be, also in its derivatives.
+
+    The strength is multiplied in before the square, which may overflow: 0 times infinity is NaN.
+    """
     wide = W.astype(compute_dtype(W.dtype))
-    return jnp.sum(wide * wide).astype(W.dtype)
+    return jnp.sum((jnp.asarray(strength).astype(wide.dtype) * wide) * wide)

@@ -132,10 +132,36 @@ def test_integer_features_give_what_their_float_values_give(dtype: str) -> None:
 
 
 # JAX cuts 2**40 down to 0 without a word.
-@pytest.mark.xfail(reason="features of 64 bits are cut before they are converted")
 def test_integer_features_of_64_bits_are_converted_before_jax_cuts_them() -> None:
-    found = jaxlin.scores(LinearParams(jnp.ones((1, 1))), np.array([[2**40]]))
-    assert float(found[0, 0]) == 2.0**40
+    params = LinearParams(jnp.ones((1, 1)))
+    x = np.array([[2**40]])
+    with jax.enable_x64(True):
+        wide = jnp.asarray(x)
+    for features in (x, x.astype(np.uint64), wide):
+        assert float(jaxlin.scores(params, features)[0, 0]) == 2.0**40
+        assert float(jax.jit(jaxlin.scores)(params, wide)[0, 0]) == 2.0**40
+
+
+@pytest.mark.parametrize(("dtype", "x"), [("float16", 70_000), ("bfloat16", 257)])
+def test_whole_numbers_are_not_rounded_to_the_width_of_the_weights(dtype: str, x: int) -> None:
+    params = LinearParams(jnp.asarray([[0.5], [-0.25]], dtype))
+    found = jaxlin.scores(params, np.array([[x]]))
+    assert found.dtype == dtype
+    assert np.array_equal(found, jnp.asarray([[0.5 * x, -0.25 * x]], dtype))
+
+
+def test_whole_weights_and_biases_are_numbers_like_any_other() -> None:
+    params = LinearParams(jnp.asarray([[100], [-100]], jnp.int8), jnp.asarray([1, 0], jnp.int8))
+    found = jaxlin.scores(params, np.array([[200]], np.uint8))
+    assert found.dtype == jnp.float32
+    assert found.tolist() == [[20_001.0, -20_000.0]]
+
+
+def test_lists_are_features_too() -> None:
+    params = LinearParams(jnp.ones((1, 2)))
+    lists: list[Any] = [[[1.0, 2.0]], [[1, 2]], [[True, 2]]]
+    for x in lists:
+        assert jaxlin.scores(params, x).tolist() == [[3.0]]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

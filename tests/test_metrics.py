@@ -8,6 +8,7 @@ import numpy as np
 import oracles
 import pytest
 
+import jaxlin
 from jaxlin import metrics
 
 RNG = np.random.default_rng(3)
@@ -80,17 +81,35 @@ def test_a_wrong_class_is_not_right_for_being_256_away(dtype: str) -> None:
 
 
 # JAX cuts 2**32 + 1 down to 1 without a word.
-@pytest.mark.xfail(reason="labels of 64 bits are cut before they are compared")
-def test_a_label_beyond_32_bits_is_no_class() -> None:
+def test_a_label_that_names_no_class_is_an_error_where_it_is_seen_and_wrong_where_not() -> None:
     scores = np.array([[0.0, 1.0]], np.float32)
-    try:
-        found = float(metrics.accuracy(scores, np.array([2**32 + 1])))
-    except ValueError:
-        return
-    assert found == 0.0
+    with jax.enable_x64(True):
+        wide = jnp.asarray([2**32 + 1])
+    for labels in (np.array([2**32 + 1]), wide, np.array([-1]), np.array([2], np.int8)):
+        with pytest.raises(
+            jaxlin.InputError, match=r"labels must lie in 0\.\.1 .* at index \(0,\)"
+        ):
+            metrics.accuracy(scores, labels)
+    for labels in (wide, np.array([-1]), np.array([2], np.int8)):
+        assert float(jax.jit(metrics.accuracy)(scores, labels)) == 0.0
+    for labels in (np.array([1.0]), np.array([True])):
+        for call in (metrics.accuracy, jax.jit(metrics.accuracy)):
+            with pytest.raises(jaxlin.InputError, match="labels must be integers"):
+                call(scores, labels)
 
 
-def test_huge_weights_are_only_proportions() -> None:
-    weight = np.array([3e38, 3e38], np.float32)
-    found = metrics.accuracy(np.eye(2, dtype=np.float32), np.array([0, 0]), weight)
-    np.testing.assert_allclose(found, 0.5, rtol=1e-6)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [3e38, 8e37, 1e-37, 1e-5])
+def test_weights_are_only_proportions(size: float, dtype: str) -> None:
+    weight = np.array([size, 0.5 * size, 0.5 * size], dtype)
+    scores, labels = np.eye(3, dtype=np.float32), np.array([0, 0, 2])
+    for call in (metrics.accuracy, jax.jit(metrics.accuracy)):
+        np.testing.assert_allclose(call(scores, labels, weight), 0.75, rtol=1e-6)
+    beyond = np.array([1e300, 3e300, 0.0])
+    np.testing.assert_allclose(metrics.accuracy(scores, labels, beyond), 0.25, rtol=1e-6)
+
+
+def test_with_all_right_the_accuracy_is_one_to_the_bit() -> None:
+    weight = np.random.default_rng(0).uniform(size=1000)
+    scores = np.tile(np.array([[1.0, 0.0]], np.float32), (1000, 1))
+    assert float(metrics.accuracy(scores, np.zeros(1000, int), weight)) == 1.0

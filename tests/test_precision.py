@@ -13,8 +13,14 @@ import pytest
 from problems import LOSSES
 
 import jaxlin
-from jaxlin import LinearParams, Objective, losses
-from jaxlin.precision import compute_dtype, float64_scope, holds_float64, keeps_float64
+from jaxlin import LinearParams, Objective, losses, metrics
+from jaxlin.precision import (
+    compute_dtype,
+    first_largest,
+    float64_scope,
+    holds_float64,
+    keeps_float64,
+)
 
 
 def switch() -> bool:
@@ -133,14 +139,71 @@ def test_every_matrix_product_asks_for_full_precision() -> None:
             assert products_and_their_precisions(f, narrow, features, labels) == (2, 2)
 
 
-# What jax.grad computes backwards is outside of any scope that the objective could open.
-@pytest.mark.xfail(reason="jax.grad of float64 arrays warns of float32 without the global switch")
-def test_gradients_of_float64_arrays_need_no_global_switch() -> None:
+def value_and_grad(f: Any) -> Any:
+    return lambda *arguments: jax.value_and_grad(f)(*arguments)[1]
+
+
+def grad_over_models(f: Any) -> Any:
+    def first(params: LinearParams, *arguments: Any) -> LinearParams:
+        one = jax.tree.map(lambda leaf: leaf[None], params)
+        found = jax.vmap(jax.grad(f), in_axes=(0, None, None, None))(one, *arguments)
+        return jax.tree.map(lambda leaf: leaf[0], found)
+
+    return first
+
+
+# What is computed backwards runs when the scope that the objective opens has ended.
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_of_float64_arrays_need_no_global_switch(name: str, weighted: bool) -> None:
     rng = np.random.default_rng(0)
-    W, x, labels = rng.normal(size=(3, 4)), rng.normal(size=(9, 4)), rng.integers(0, 3, 9)
+    W, b, x = rng.normal(size=(3, 4)), rng.normal(size=3), rng.normal(size=(9, 4))
+    labels = rng.integers(0, 3, 9)
     with jax.enable_x64(True):
-        params, features = LinearParams(jnp.asarray(W)), jnp.asarray(x)
-    objective = Objective(losses.softmax_cross_entropy, 0.1)
-    found = jax.grad(objective)(params, features, labels)
-    expected = objective.gradient_by_hand(params, features, labels)
-    np.testing.assert_allclose(found.W, expected.W, rtol=0, atol=1e-14)
+        params, features = LinearParams(jnp.asarray(W), jnp.asarray(b)), jnp.asarray(x)
+        weight = jnp.asarray(rng.uniform(size=9)) if weighted else None
+    objective = Objective(LOSSES[name], 0.1)
+    expected = objective.gradient_by_hand(params, features, labels, weight)
+    gradients: list[Any] = [
+        jax.grad(objective),
+        jax.jit(jax.grad(objective)),
+        jax.grad(jax.jit(objective)),
+        jax.grad(jax.checkpoint(objective)),
+        value_and_grad(objective),
+        grad_over_models(objective),
+    ]
+    for gradient in gradients:
+        found = gradient(params, features, labels, weight)
+        assert found.W.dtype == found.b.dtype == jnp.float64
+        np.testing.assert_allclose(found.W, expected.W, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(found.b, expected.b, rtol=0, atol=1e-14)
+
+    def along(params: LinearParams) -> jax.Array:
+        return objective(params, features, labels, weight)
+
+    _, slope = jax.jvp(along, (params,), (expected,))
+    products = jax.tree.map(lambda g: np.sum(np.square(np.asarray(g))), expected)
+    np.testing.assert_allclose(slope, sum(jax.tree.leaves(products)), rtol=1e-13)
+    assert not switch()
+
+
+def test_compiled_predictions_in_float64_need_no_global_switch() -> None:
+    with jax.enable_x64(True):
+        params = LinearParams(jnp.asarray([[1.0], [1.0 + 1e-12]]))
+        x = jnp.ones((1, 1), jnp.float64)
+    assert jax.jit(jaxlin.predict)(params, x).tolist() == [1]
+    labels = np.array([1])
+    scored = jaxlin.scores(params, x)
+    assert float(jax.jit(metrics.accuracy)(scored, labels)) == 1.0
+
+
+def test_the_first_of_the_largest_is_found_as_numpy_finds_it() -> None:
+    nan, inf = np.nan, np.inf
+    rows = [[0, 2, 2], [-inf] * 3, [1, nan, nan], [nan, 3, 4], [inf, inf, 0], [-0.0, 0.0, -1]]
+    values = np.array(rows, np.float32)
+    for f in (first_largest, jax.jit(first_largest)):
+        assert np.array_equal(f(values), np.argmax(values, axis=-1))
+        assert int(f(values[0])) == 1
+        assert f(jnp.asarray(values, jnp.bfloat16)).dtype == jnp.int32
+    with pytest.raises(jaxlin.InputError, match="no classes"):
+        first_largest(jnp.zeros((2, 0)))
