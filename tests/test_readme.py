@@ -65,6 +65,7 @@ def test_training_prints_what_the_first_screen_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # no line is broken
     (shown,) = (block for block in BLOCKS if block.startswith("$ ./scripts/train\n"))
     promised = shown.splitlines()[1:]
     printed = output(capsys, ["train"])
