@@ -16,6 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from jaxlin.arrays import (
+    as_numpy,
+    check_two_dimensional,
+    is_floating_dtype,
+    numbers_from_objects,
+    numeric_array,
+    refuse_text,
+)
 from jaxlin.errors import InputError
 from jaxlin.precision import float64_scope
 
@@ -42,113 +50,34 @@ def as_features(
     """
     if isinstance(x, Tracer):
         raise InputError(f"{name} is being traced by JAX: fit runs on arrays, outside of jit.")
-    array = x if isinstance(x, jax.Array) else _numeric_array(x, name)
-    _check_two_dimensional(array, name)
+    array = numeric_array(x, name)
+    check_two_dimensional(array, name)
     if num_features is not None and array.shape[1] != num_features:
         raise InputError(
             f"{name} has {array.shape[1]} features, but {num_features} features are expected."
         )
     kept = _kept_dtype(array.dtype, compute_dtype)
-    if isinstance(array, jax.Array):
-        converted = array.astype(kept)
-        finite = bool(jnp.isfinite(converted).all()) if _is_floating(kept) else True
-    else:
-        with np.errstate(over="ignore"):
-            converted = np.array(array, dtype=kept, order="C", copy=True)
-        finite = not _is_floating(kept) or all(
-            np.isfinite(block.astype(np.float32) if block.dtype.itemsize < 4 else block).all()
-            for block in _row_blocks(converted)
-        )
-    if not finite:
-        _raise_not_finite(array, kept, name)
-    with float64_scope(kept == np.float64):
+    with float64_scope(kept == np.float64 or array.dtype.itemsize == 8):
+        if isinstance(array, jax.Array):
+            converted = array.astype(kept)
+            finite = bool(jnp.isfinite(converted).all()) if is_floating_dtype(kept) else True
+        else:
+            with np.errstate(over="ignore"):
+                converted = np.array(array, dtype=kept, order="C", copy=True)
+            finite = not is_floating_dtype(kept) or all(
+                np.isfinite(block.astype(np.float32) if block.dtype.itemsize < 4 else block).all()
+                for block in _row_blocks(converted)
+            )
+        if not finite:
+            _raise_not_finite(np.asarray(array), kept, name)
         return jnp.asarray(converted)
-
-
-def _numeric_array(x: Any, name: str) -> np.ndarray:
-    """A NumPy array of a native numeric dtype."""
-    if isinstance(x, np.matrix):
-        raise TypeError(
-            "np.matrix is not supported. Please convert to a numpy array with np.asarray."
-        )
-    if isinstance(x, np.ma.MaskedArray):
-        raise InputError(
-            f"{name} is a masked array, whose mask would be ignored. Fill it first: "
-            f"{name}.filled(value)."
-        )
-    if hasattr(x, "toarray"):
-        size = 8 * int(np.prod(x.shape))
-        raise InputError(
-            f"{name} is a sparse matrix; pass a dense array: {name}.toarray() (takes {size:,} "
-            "bytes)."
-        )
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise InputError(f"{name} cannot be made into an array: {error}") from None
-    if array.dtype == object:
-        array = _numbers_from_objects(array, name)
-    kind = array.dtype.kind
-    if kind == "c":
-        raise InputError(f"Complex data not supported\n{array}\n")
-    if kind in "USTMmV" and not _is_floating(array.dtype):
-        if kind in "UST" and array.size:
-            raise InputError(
-                f"{name} holds text (could not convert string to float: "
-                f"{str(array.flat[0])[:40]!r}). Convert it to numbers first."
-            )
-        raise InputError(f"{name} must be numeric, got dtype {array.dtype}.")
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array
-
-
-def _numbers_from_objects(array: np.ndarray, name: str) -> np.ndarray:
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError):
-        pass
-    for index, value in np.ndenumerate(array):
-        try:
-            float(value)
-        except (TypeError, ValueError) as error:
-            if value is None or type(value).__name__ in ("NAType", "NaTType"):
-                raise InputError(f"Input {name} contains NaN.") from None
-            where = tuple(map(int, index))
-            raise InputError(f"{name} is not numeric at index {where}: {error}") from None
-    raise InputError(f"{name} of dtype object cannot be converted to numbers.")
-
-
-def _check_two_dimensional(array: Any, name: str) -> None:
-    if array.ndim < 2:
-        got = "scalar array" if array.ndim == 0 else "1D array"
-        raise InputError(
-            f"Expected 2D array, got {got} instead:\narray={np.asarray(array)}.\nReshape your data "
-            "either using array.reshape(-1, 1) if your data has a single feature or "
-            "array.reshape(1, -1) if it contains a single sample."
-        )
-    if array.ndim > 2:
-        raise InputError(
-            f"Found array with dim {array.ndim}, while dim <= 2 is required: {name} has shape "
-            f"{tuple(array.shape)}. Images are flattened with {name}.reshape(len({name}), -1)."
-        )
-    shape = tuple(int(size) for size in array.shape)
-    for size, what in zip(shape, ("sample", "feature"), strict=True):
-        if size == 0:
-            raise InputError(
-                f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required."
-            )
-
-
-def _is_floating(dtype: Any) -> bool:
-    return bool(jnp.issubdtype(dtype, jnp.floating))
 
 
 def _kept_dtype(dtype: Any, compute_dtype: Any) -> np.dtype:
     """The dtype that features stay in memory in."""
     dtype = np.dtype(dtype)
     narrow_integer = dtype.kind in "iub" and dtype.itemsize <= 4
-    half = _is_floating(dtype) and dtype.itemsize <= 2
+    half = is_floating_dtype(dtype) and dtype.itemsize <= 2
     return dtype if narrow_integer or half else np.dtype(compute_dtype)
 
 
@@ -158,8 +87,9 @@ def _row_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
         yield array[start : start + rows]
 
 
-def _raise_not_finite(array: Any, kept: np.dtype, name: str) -> None:
-    values = np.asarray(array).astype(np.float64)
+def _raise_not_finite(array: np.ndarray, kept: np.dtype, name: str) -> None:
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float64)
     if np.isnan(values).any():
         raise InputError(f"Input {name} contains NaN.")
     hint = ""
@@ -182,12 +112,7 @@ def as_labels(
     encode = "Encode labels of your own with classes, labels = jaxlin.data.encode_labels(labels)."
     if labels is None:
         raise InputError(f"{name} must be given: integers 0..C-1, one an example.")
-    if isinstance(labels, np.ma.MaskedArray):
-        raise InputError(f"{name} are a masked array, whose mask would be ignored. Fill it first.")
-    try:
-        array = np.asarray(labels)
-    except ValueError as error:
-        raise InputError(f"{name} cannot be made into an array: {error}") from None
+    array = as_numpy(labels, name)
     if array.ndim != 1:
         raise InputError(f"{name} must have shape (N,), got {array.shape}. Use {name}.ravel()?")
     if len(array) != num_examples:
@@ -197,11 +122,13 @@ def as_labels(
         )
     if array.dtype == object:
         try:
+            refuse_text(array, name)
+        except InputError as error:
+            raise InputError(f"{name} must be integers 0..C-1. {error} {encode}") from None
+        array = numbers_from_objects(array, name)
+    if array.dtype.kind == "f" or is_floating_dtype(array.dtype):
+        with np.errstate(over="ignore"):
             array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise InputError(f"{name} must be integers 0..C-1, got objects. {encode}") from None
-    if array.dtype.kind == "f" or _is_floating(array.dtype):
-        array = array.astype(np.float64)
         if np.isnan(array).any():
             raise InputError(f"Input {name} contains NaN.")
         if np.isinf(array).any():
@@ -225,10 +152,8 @@ def as_sample_weight(weight: Any, num_examples: int) -> np.ndarray:
     """Weights as float64 (N,): finite, not negative, not all zero. None gives ones."""
     if weight is None:
         return np.ones(num_examples)
-    try:
-        array = np.asarray(weight).astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError("sample_weight must be numeric.") from None
+    with np.errstate(over="ignore"):
+        array = np.asarray(numeric_array(weight, "sample_weight")).astype(np.float64)
     if array.ndim != 1:
         raise InputError(
             f"Sample weights must be 1D array, got {array.ndim}D array. Expected a 1D array of "
@@ -276,8 +201,12 @@ def as_key(key: Any) -> jax.Array:
 def check_positive(name: str, value: Any) -> float:
     """`value` as a float, if it is a positive finite number."""
     try:
-        number = float("nan") if isinstance(value, str | bool) else float(value)
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+        is_number = array.shape == () and (
+            array.dtype.kind in "iuO" or is_floating_dtype(array.dtype)
+        )
+        number = float(value) if is_number else float("nan")
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not (np.isfinite(number) and number > 0):
         raise InputError(f"{name} must be a positive, finite number, got {value!r}.")
