@@ -159,7 +159,7 @@ def numerical() -> Figure:
             for step in wide_enough:
                 found = gradients.numerical(
                     lambda p, features=features: objective(p, features, labels),
-                    params, step=float(step), scheme=scheme,
+                    params, step=float(step), scheme=scheme, batch_size=1,
                 )  # fmt: skip
                 difference = np.asarray(found.W, np.float64) - exact
                 errors.append(np.linalg.norm(difference) / np.linalg.norm(exact))
