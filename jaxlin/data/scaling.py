@@ -7,16 +7,20 @@ to floating point. A model trained so is a linear model of the raw features too:
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlin.arrays import check_two_dimensional, numeric_array
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
-from jaxlin.precision import float64_scope
+from jaxlin.precision import as_floats, compute_dtype, float64_scope, keeps_float64
 
 _BLOCK_BYTES = 1 << 24
+_FLOAT64 = np.dtype(np.float64)
 
 
 @jax.tree_util.register_dataclass
@@ -35,18 +39,20 @@ class Scaling:
     shift: jax.Array | np.ndarray | np.generic | float = 0.0
     scale: jax.Array | np.ndarray | np.generic | float = 1.0
 
+    @keeps_float64
     def __call__(self, x: jax.typing.ArrayLike) -> jax.Array:
         """Scaled features, in the dtype of x where it is floating, else in float32.
+
+        Half-width features are scaled in float32.
 
         Args:
           x: (..., D).
         """
-        x = jnp.asarray(x)
-        if not jnp.issubdtype(x.dtype, jnp.floating):
-            x = x.astype(jnp.float32)
+        x = as_floats(x, jnp.float32)
+        wide = x.astype(compute_dtype(x.dtype))
         row = (1,) * (x.ndim - 1) + (-1,)
-        shift = jnp.asarray(self.shift, x.dtype).reshape(row)
-        return (x - shift) * jnp.asarray(self.scale, x.dtype).reshape(row)
+        shift, scale = (jnp.asarray(v, wide.dtype).reshape(row) for v in (self.shift, self.scale))
+        return ((wide - shift) * scale).astype(x.dtype)
 
     def fold(self, params: LinearParams) -> LinearParams:
         """The same classifier for raw features.
@@ -74,30 +80,40 @@ class Scaling:
     def standardize(x: np.ndarray) -> Scaling:
         """Mean 0 and variance 1 for every feature; a constant feature becomes 0.
 
-        Computed in float64, block by block, in two passes.
+        Computed in float64, block by block, in three passes: range, mean, variance.
 
         Args:
           x: features (N, D) of any real dtype.
+
+        Raises:
+          InputError: not two-dimensional, empty, not numeric or not finite.
 
         >>> scaling = Scaling.standardize(np.array([[1.0, 7.0], [3.0, 7.0]]))
         >>> scaling(np.array([[1.0, 7.0], [3.0, 7.0]])).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
         """
-        x = np.asarray(x)
-        blocks = _row_blocks(x)
-        mean = sum(np.sum(b.astype(np.float64), axis=0) for b in blocks()) / len(x)
-        variance = sum(np.sum((b.astype(np.float64) - mean) ** 2, axis=0) for b in blocks()) / len(
-            x
-        )
+        x = _matrix(x)
+        low, high = _column_range(x)
+        # Squares of 1e200 and of 1e-200 are beyond float64: a feature of such a size is brought to
+        # about 1, by a power of two, which is exact.
+        _, exponent = np.frexp(np.maximum(-low, high))
+        is_extreme = np.abs(exponent) > 400
+        factor = np.ldexp(1.0, np.where(is_extreme, -np.clip(exponent, -1022, 1022), 0))
+
+        def wide_blocks() -> Iterator[np.ndarray]:
+            for block in _row_blocks(x):
+                wide = block.astype(np.float64)
+                if is_extreme.any():
+                    wide *= factor
+                yield wide
+
+        mean = np.asarray(sum(np.sum(block, axis=0) for block in wide_blocks())) / len(x)
+        variance = sum(_squares(block, mean) for block in wide_blocks()) / len(x)
         deviation = np.sqrt(variance)
         # A constant feature has a deviation of rounding errors: dividing by it would blow them up.
-        noise = 8 * np.finfo(np.float64).eps * np.abs(mean)
-        is_constant = np.all([np.all(b == x[:1], axis=0) for b in blocks()], axis=0)
-        varies = ~is_constant & (deviation > noise)
-        scale = 1.0 / np.where(varies, deviation, 1.0)
-        if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
-            raise InputError("X is too large to be standardised in float64. Rescale it first.")
-        return Scaling(mean, scale)
+        varies = (low < high) & (deviation > 8 * np.finfo(np.float64).eps * np.abs(mean))
+        scale = np.where(varies, _quotient(factor, np.where(varies, deviation, 1.0)), 1.0)
+        return Scaling(mean / factor, scale)
 
     @staticmethod
     def unit_range(x: np.ndarray) -> Scaling:
@@ -108,20 +124,52 @@ class Scaling:
         Args:
           x: features (N, D) of any real dtype.
 
+        Raises:
+          InputError: not two-dimensional, empty, not numeric or not finite.
+
         >>> float(Scaling.unit_range(np.array([[0, 16]], np.uint8)).scale)
         0.0625
         """
-        x = np.asarray(x)
-        top = max(float(np.max(np.abs(b.astype(np.float64)))) for b in _row_blocks(x)())
-        return Scaling(0.0, 1.0 / top if top > 0.0 else 1.0)
+        low, high = _column_range(_matrix(x))
+        top = float(np.maximum(-low, high).max())
+        return Scaling(0.0, float(_quotient(1.0, top)) if top > 0.0 else 1.0)
 
 
-def _row_blocks(x: np.ndarray):
-    """A function that iterates over x in blocks of whole rows, small enough to convert."""
-    rows = max(1, _BLOCK_BYTES // max(1, 8 * int(np.prod(x.shape[1:]))))
+def _matrix(x: Any) -> np.ndarray:
+    """Features as a NumPy array (N, D), not empty."""
+    array = np.asarray(numeric_array(x, "X"))
+    check_two_dimensional(array, "X")
+    return array
 
-    def blocks():
-        for start in range(0, len(x), rows):
-            yield x[start : start + rows]
 
-    return blocks
+def _quotient(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
+    """`a / b`, but at most the largest float: the inverse of a denormal number is infinite."""
+    with np.errstate(over="ignore"):
+        return np.minimum(np.asarray(a) / np.asarray(b), np.finfo(np.float64).max)
+
+
+def _column_range(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest value of every feature, float64 (D,)."""
+    low, high = np.inf, -np.inf
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN in bfloat16, beyond float64
+        for block in _row_blocks(x):
+            low = np.minimum(low, block.min(axis=0).astype(np.float64))
+            high = np.maximum(high, block.max(axis=0).astype(np.float64))
+    if np.isnan(low).any():
+        raise InputError("Input X contains NaN.")
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise InputError(f"Input X contains infinity or a value too large for {_FLOAT64!r}.")
+    return np.asarray(low), np.asarray(high)
+
+
+def _squares(block: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """`sum (x - mean)^2` of every column; the block is overwritten."""
+    np.subtract(block, mean, out=block)
+    return np.sum(np.square(block, out=block), axis=0)
+
+
+def _row_blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+    """Blocks of whole rows, small enough to convert."""
+    rows = max(1, _BLOCK_BYTES // max(1, 8 * x.shape[1]))
+    for start in range(0, len(x), rows):
+        yield x[start : start + rows]

@@ -46,24 +46,33 @@ def test_narrow_features_do_not_wrap(dtype: str) -> None:
     np.testing.assert_allclose(np.asarray(Scaling.unit_range(x).scale), 1.0 / largest, rtol=1e-12)
 
 
-# Like all half-width arithmetic it should be done in float32, and like all integers of 64 bits
-# those beyond 32 should be converted before JAX cuts them.
+# In float16 arithmetic 1 / 60000 would be denormal, and JAX cuts 2**40 down to 0.
 @pytest.mark.parametrize(
     ("dtype", "top"),
     [
         ("uint8", 255),
         ("int8", -128),
         ("bool", 1),
-        pytest.param(
-            "float16", 60000, marks=pytest.mark.xfail(reason="scaled in float16 arithmetic")
-        ),
-        pytest.param("int64", 2**40, marks=pytest.mark.xfail(reason="2**40 is cut down to 0")),
+        ("float16", 60000),
+        ("bfloat16", 3e37),
+        ("int64", 2**40),
+        ("int64", -(2**63)),
+        ("uint64", 2**64 - 1),
     ],
 )
-def test_narrow_and_wide_features_reach_1_in_their_unit_range(dtype: str, top: int) -> None:
-    x = np.array([[0, top], [top, top], [top, 0]]).astype(dtype)
+def test_narrow_and_wide_features_reach_1_in_their_unit_range(dtype: str, top: float) -> None:
+    x = np.array([[0, top], [top, top], [top, 0]], jnp.dtype(dtype))
     largest = float(np.max(np.abs(np.asarray(Scaling.unit_range(x)(x), np.float64))))
     assert largest == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_width_features_are_scaled_in_float32(dtype: str) -> None:
+    scaling = Scaling(np.array([1e5, 0.1]), np.array([1e-5, 1e5]))
+    x = jnp.asarray([[2.0, 0.125], [60000.0, 1.0]], dtype)
+    found = scaling(x)
+    assert found.dtype == dtype
+    assert np.array_equal(found, scaling(x.astype(jnp.float32)).astype(dtype))
 
 
 def test_more_rows_than_a_block_are_all_counted() -> None:
@@ -127,11 +136,14 @@ def test_integers_become_float32_and_floats_keep_their_dtype() -> None:
         assert scaling(jnp.ones((1, 2), jnp.float64)).dtype == jnp.float64
 
 
-@pytest.mark.xfail(reason="a Scaling cuts float64 JAX arrays without the global switch")
 def test_float64_needs_no_global_switch() -> None:
     with jax.enable_x64(True):
-        x = jnp.ones((1, 2), jnp.float64)
-    assert Scaling(1.0, 0.5)(x).dtype == jnp.float64
+        x = jnp.asarray([[1.0 + 1e-12, 3.0]])
+    scaling = Scaling(np.array([1.0, 2.0]), 1e12)
+    for f in (scaling, jax.jit(scaling)):
+        found = f(x)
+        assert found.dtype == jnp.float64
+        np.testing.assert_allclose(found, [[1.0, 1e12]], rtol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -161,17 +173,40 @@ def test_without_a_shift_no_bias_appears() -> None:
     np.testing.assert_allclose(with_shift.b, -0.5 * params.W.sum(axis=1), rtol=1e-5)
 
 
-# Their variance overflows, and 1 / infinity is 0: the whole feature would silently become 0.
-@pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_features_too_large_to_standardise_are_an_error_or_standardised() -> None:
-    x = np.array([[1e200, 1.0], [-1e200, 2.0]])
-    try:
-        scaling = Scaling.standardize(x)
-    except jaxlin.InputError:
-        return
-    np.testing.assert_allclose(np.asarray(scaling.scale), [1e-200, 2.0], rtol=1e-12)
+# Squares of these are beyond float64.
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-160, 1e160, 1e200, 1e300])
+def test_features_of_any_size_are_standardised(size: float) -> None:
+    x = np.array([[1.0, 1.0], [-1.0, 2.0], [3.0, 2.0]]) * np.array([size, 1.0])
+    scaling = Scaling.standardize(x)
+    mean, deviation = oracles.standardisation(x / np.array([size, 1.0]))
+    shift, scale = np.asarray(scaling.shift), np.asarray(scaling.scale)
+    np.testing.assert_allclose(shift, mean * np.array([size, 1.0]), rtol=1e-12)
+    np.testing.assert_allclose(scale, 1.0 / deviation / np.array([size, 1.0]), rtol=1e-12)
 
 
-@pytest.mark.xfail(reason="1 / 5e-324 is infinity")
 def test_features_too_small_for_a_factor_get_a_finite_one() -> None:
-    assert np.isfinite(Scaling.unit_range(np.array([[5e-324], [0.0]])).scale)
+    x = np.array([[5e-324], [0.0]])
+    assert np.isfinite(Scaling.unit_range(x).scale)
+    assert np.isfinite(Scaling.standardize(x).scale).all()
+
+
+@pytest.mark.parametrize("make", [Scaling.standardize, Scaling.unit_range])
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.array([[1.0, np.nan]]), r"Input X contains NaN\."),
+        (np.array([[1.0], [np.nan]], jnp.bfloat16), r"Input X contains NaN\."),
+        (np.array([[1.0, np.inf]]), "Input X contains infinity"),
+        (np.array([[1.0, -np.inf]], np.float16), "Input X contains infinity"),
+        (np.array([["1e4000"]], np.longdouble), "Input X contains infinity"),
+        (np.zeros((0, 3)), r"0 sample\(s\)"),
+        (np.zeros((3, 0)), r"0 feature\(s\)"),
+        (np.zeros(3), "Expected 2D array"),
+        (np.array([["1"]]), "X holds text"),
+        (np.array([[1j]]), "Complex data not supported"),
+        (np.ma.masked_equal([[1.0, 2.0]], 1.0), "masked array"),
+    ],
+)
+def test_what_cannot_be_scaled_is_an_error(make: Any, x: Any, message: str) -> None:
+    with pytest.raises(jaxlin.InputError, match=message):
+        make(x)
