@@ -6,8 +6,9 @@ the compiled program, batch by batch, and is folded into W and b afterwards.
 
 from jaxlin.data.dataset import Dataset, Split
 from jaxlin.data.labels import encode_labels
-from jaxlin.data.loading import load, read
+from jaxlin.data.loading import load
 from jaxlin.data.raw import RawData
+from jaxlin.data.reading import read
 from jaxlin.data.scaling import Scaling
 from jaxlin.data.splitting import split_rows
 

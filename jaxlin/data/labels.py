@@ -5,8 +5,9 @@ Encoded at the edge, on the host, before JAX sees anything: JAX would narrow 64 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -47,19 +48,33 @@ def encode_labels(
     place = {label: index for index, label in enumerate(classes)}
     unknown = [value for value in values if value not in place]
     if unknown:
-        known = ", ".join(repr(label)[:40] for label in list(classes)[:10])
+        known = ", ".join(shortened(label) for label in list(classes)[:10])
         more = ", ..." if len(classes) > 10 else ""
         raise InputError(
-            f"labels must be among the classes {known}{more}; got {repr(unknown[0])[:80]} at index "
+            f"labels must be among the classes {known}{more}; got {shortened(unknown[0])} at index "
             f"{int(np.argmax(indices == values.index(unknown[0])))}."
         )
     return tuple(classes), np.array([place[value] for value in values], np.int32)[indices]
+
+
+def shortened(label: object) -> str:
+    """A label for a message.
+
+    >>> shortened("x" * 100)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
+    """
+    text = repr(label)
+    return text if len(text) <= 42 else f"{text[:39]}..."
 
 
 def _label_array(labels: Any) -> np.ndarray:
     """Labels as an array of one kind that sorts, with nothing missing."""
     if isinstance(labels, np.ma.MaskedArray):
         raise InputError("labels are a masked array, whose mask would be ignored. Fill it first.")
+    if isinstance(labels, str | bytes | Set | Mapping) or not hasattr(labels, "__len__"):
+        raise InputError(
+            f"labels must be a list or an array of them, one an example, got {shortened(labels)}."
+        )
     try:
         # A list of mixed kinds would become text: [1, "a"] -> ["1", "a"].
         is_array = hasattr(labels, "__array__") or hasattr(labels, "dtype")
@@ -86,6 +101,14 @@ def _label_array(labels: Any) -> np.ndarray:
     return array
 
 
+def _from_whole(values: list[int]) -> np.ndarray:
+    """Python integers of any size; those that no 64 bits hold stay objects, which sort as well."""
+    for dtype in (np.int64, np.uint64, object):
+        with contextlib.suppress(OverflowError):
+            return np.array(values, dtype=dtype)
+    raise AssertionError("an object holds any integer")
+
+
 def _check_whole(array: np.ndarray) -> None:
     if np.isnan(array).any():
         raise InputError("Input labels contains NaN.")
@@ -106,8 +129,10 @@ def _from_objects(array: np.ndarray) -> np.ndarray:
         if value is None or is_nan or type(value).__name__ in ("NAType", "NaTType"):
             raise InputError("Input labels contains NaN.")
     kinds = {type(value) for value in values}
+    if kinds == {int}:
+        return _from_whole(values)
     if kinds <= {int, float}:
-        return np.array(values)
+        return np.array(values, dtype=np.float64)
     if len(kinds) > 1:
         names = sorted(kind.__name__ for kind in kinds)
         raise InputError(f"labels must all be of one kind, got {' and '.join(names)}.")

@@ -1,151 +1,20 @@
-"""From a name or a path to arrays: which reader a file needs, and how its examples are divided."""
+"""A data set to train on: labels encoded, test and validation examples set apart."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxlin.data.builtin import BUILTIN
 from jaxlin.data.dataset import Dataset, Split
-from jaxlin.data.labels import Label, encode_labels
-from jaxlin.data.opening import read_start
+from jaxlin.data.labels import Label, encode_labels, shortened
 from jaxlin.data.raw import RawData
-from jaxlin.data.readers.cifar10 import is_cifar10_folder, read_cifar10_folder
-from jaxlin.data.readers.idx import is_idx_folder, read_idx_folder
-from jaxlin.data.readers.npy import read_npy_pair
-from jaxlin.data.readers.npz import read_npz
-from jaxlin.data.readers.svmlight import read_svmlight
-from jaxlin.data.readers.table import read_table
+from jaxlin.data.reading import kind_of, read
 from jaxlin.data.splitting import split_rows
 from jaxlin.errors import DataFormatError, InputError
-
-_KINDS = {
-    ".npz": "npz",
-    ".npy": "npy",
-    ".csv": "table",
-    ".tsv": "table",
-    ".svm": "svmlight",
-    ".svmlight": "svmlight",
-    ".libsvm": "svmlight",
-}
-_READABLE = (
-    "an .npz, an .npy with labels in another, a .csv or .tsv, svmlight/LIBSVM text, a folder of "
-    f"IDX files (MNIST), a folder of CIFAR-10 binary batches, or {' or '.join(BUILTIN)}"
-)
-
-
-def read(
-    source: str | os.PathLike[str],
-    *,
-    labels: str | os.PathLike[str] | None = None,
-    label_column: str | int | None = None,
-    num_features: int | None = None,
-) -> RawData:
-    """The arrays of a data file or folder, or of a built-in data set, as they are.
-
-    Args:
-      source: `"digits"`, or a path; what kind of file it is is told by its ending, else by how it
-        begins.
-      labels: an `.npy` file of labels, for an `.npy` file of features.
-      label_column: of a CSV or TSV file: its name, or its number from 0.
-      num_features: D. Svmlight text does not say it; other files must have as many.
-
-    Returns:
-      `RawData`, in the dtype of the file.
-
-    Raises:
-      DataFormatError: the file cannot be read, or does not hold what its format promises.
-      InputError: an option that this kind of file does not take.
-
-    >>> read("digits").x.shape
-    (1347, 64)
-    """
-    name = os.fspath(source)
-    kind = _kind_of(name)
-    for option, value, taker in (
-        ("labels", labels, "npy"),
-        ("label_column", label_column, "table"),
-    ):
-        if value is not None and kind != taker:
-            raise InputError(f"{option} is of no use for {name}, which is read as {_WORDS[kind]}.")
-    raw = _read_kind(kind, name, labels, label_column, num_features)
-    if num_features is not None and raw.x.shape[1] != num_features:
-        raise DataFormatError(
-            f"has {raw.x.shape[1]} features, but {num_features} are expected", path=name
-        )
-    return raw
-
-
-def _read_kind(
-    kind: str, name: str, labels: Any, label_column: str | int | None, num_features: int | None
-) -> RawData:
-    if kind == "builtin":
-        return BUILTIN[name]()
-    if kind == "idx":
-        return read_idx_folder(name)
-    if kind == "cifar10":
-        return read_cifar10_folder(name)
-    if kind == "npz":
-        return read_npz(name)
-    if kind == "npy":
-        return read_npy_pair(name, labels)
-    if kind == "table":
-        return read_table(name, label_column)
-    return read_svmlight(name, num_features)
-
-
-_WORDS = {
-    "builtin": "built-in data",
-    "idx": "a folder of IDX files",
-    "cifar10": "a folder of CIFAR-10 batches",
-    "npz": "an .npz file",
-    "npy": "an .npy file",
-    "table": "a table",
-    "svmlight": "svmlight text",
-}
-
-
-def _kind_of(name: str) -> str:
-    if name in BUILTIN:
-        return "builtin"
-    path = Path(name)
-    if path.is_dir():
-        if is_idx_folder(path):
-            return "idx"
-        if is_cifar10_folder(path):
-            return "cifar10"
-        raise DataFormatError(
-            "is a folder without IDX files (train-images-idx3-ubyte ...) and without CIFAR-10 "
-            "binary batches (data_batch_1.bin ...)",
-            path=name,
-        )
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    if suffixes and suffixes[-1] in _KINDS:
-        return _KINDS[suffixes[-1]]
-    return _kind_by_content(name)
-
-
-def _kind_by_content(name: str) -> str:
-    """LIBSVM's own files, for one, have no ending."""
-    start = read_start(name, 1 << 16)
-    if start.startswith(b"PK\x03\x04"):
-        return "npz"
-    if start.startswith(b"\x93NUMPY"):
-        return "npy"
-    lines = [line for line in start.splitlines() if line.strip() and line[:1] != b"#"]
-    fields = lines[0].split(b"#")[0].split() if lines and b"\0" not in start else []
-    if len(fields) > 1 and all(b":" in field for field in fields[1:]):
-        return "svmlight"
-    if fields and (b"," in lines[0] or b"\t" in lines[0]):
-        return "table"
-    raise DataFormatError(f"is of no kind that is known here: data are {_READABLE}", path=name)
 
 
 def load(
@@ -199,38 +68,57 @@ def load(
         raw = _with_test(raw, path, os.fspath(test), test_labels, label_column)
     elif test_labels is not None:
         raise InputError("test_labels belongs to test, which was not given.")
-    classes, train = _encode(raw, train_labels, path)
+    classes, everything = _encode(raw, train_labels, path)
+    # Rows are chosen twice and taken once: a large data set is not copied more than it must be.
+    stay, tested, held_out = np.arange(len(everything)), None, None
     apart = None
     if raw.test_x is not None:
         where = path if test is None else os.fspath(test)
         if raw.test_labels is None:
-            raise DataFormatError(_no_labels(where), path=where)
+            raise DataFormatError(_no_labels(where, is_test=test is not None), path=where)
         apart = Split(raw.test_x, encode_as(raw.test_labels, classes, where))
     elif test_share:
-        stay, chosen = split_rows(train.labels, test_share, seed)
-        train, apart = train.take(stay), train.take(chosen)
-    held_out = None
+        stay, tested = _draw(everything, stay, test_share, seed, classes, path, "test_share")
     if validation:
         # Another seed than the test set's, so that the two draws are independent.
-        stay, chosen = split_rows(train.labels, validation, (seed + 1) % 2**32)
-        train, held_out = train.take(stay), train.take(chosen)
+        other = (seed + 1) % 2**32
+        stay, held_out = _draw(everything, stay, validation, other, classes, path, "validation")
     return Dataset(
         name=path,
         classes=classes,
-        train=train,
-        validation=held_out,
-        test=apart,
+        train=everything if len(stay) == len(everything) else everything.take(stay),
+        validation=None if held_out is None else everything.take(held_out),
+        test=apart if tested is None else everything.take(tested),
         has_own_test=raw.test_x is not None,
         image_shape=raw.image_shape,
         feature_names=raw.feature_names,
     )
 
 
-def _no_labels(path: str) -> str:
-    kind = _kind_of(path)
+def _draw(
+    split: Split,
+    rows: np.ndarray,
+    share: float,
+    seed: int,
+    classes: Sequence[Label],
+    path: str,
+    option: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some of the rows, divided: those that stay and those set apart."""
+    try:
+        stay, apart = split_rows(split.labels[rows], share, seed, classes=classes)
+    except InputError as error:
+        flag = f"--{option.replace('_', '-')}"
+        raise InputError(f"{path}: {option} ({flag}) is {share:g}, but {error}") from None
+    return rows[stay], rows[apart]
+
+
+def _no_labels(path: str, *, is_test: bool = False) -> str:
+    kind = kind_of(path)
+    file = "test_labels (--test-labels FILE)" if is_test else "labels (--labels FILE)"
     how = {
         "table": "say which column they are in: label_column (--label-column NAME)",
-        "npy": "give the .npy file that they are in: labels (--labels FILE)",
+        "npy": f"give the .npy file that they are in: {file}",
         "npz": "training needs y beside x, or y_train beside x_train",
     }
     return f"has no labels; {how.get(kind, 'training needs them')}"
@@ -275,6 +163,11 @@ def _encode(raw: RawData, labels: np.ndarray, path: str) -> tuple[tuple[Label, .
         classes, indices = encode_labels(labels, raw.class_names)
     except InputError as error:
         raise DataFormatError(str(error), path=path) from None
+    if len(classes) < 2:
+        raise DataFormatError(
+            f"contains only one class, {shortened(next(iter(classes)))}; at least 2 are needed",
+            path=path,
+        )
     return classes, Split(raw.x, indices)
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from jaxlin.data.labels import Label, shortened
 from jaxlin.errors import InputError
 
 
 def split_rows(
-    labels: np.ndarray, share: float | int, seed: int = 0
+    labels: np.ndarray,
+    share: float | int,
+    seed: int = 0,
+    *,
+    classes: Sequence[Label] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows that stay and rows set apart, stratified by class, each in ascending order.
 
@@ -18,6 +25,7 @@ def split_rows(
       labels: class indices (N,).
       share: of the examples to set apart, between 0 and 1; or a whole number of them.
       seed: a whole number from 0 to 2**32 - 1; the same seed gives the same rows.
+      classes: what to call the classes in messages; None calls them by their indices.
 
     Returns:
       Row numbers that stay and row numbers set apart.
@@ -38,9 +46,10 @@ def split_rows(
     counts = np.bincount(labels)
     alone = np.flatnonzero(counts == 1)
     if len(alone):
+        label = alone[0] if classes is None else shortened(classes[alone[0]])
         raise InputError(
-            f"A stratified split needs 2 examples of every class; class {alone[0]} has 1. Set "
-            "nothing apart (a share of 0), or give the other examples in a file of their own."
+            f"a stratified split needs 2 examples of every class; class {label} has 1. Set nothing "
+            "apart (a share of 0), or give the other examples in a file of their own."
         )
     num_classes = int(np.count_nonzero(counts))
     apart = int(share) if is_count else int(np.ceil(share * len(labels)))

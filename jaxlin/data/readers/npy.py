@@ -41,7 +41,9 @@ def parse_npy(content: bytes, path: str) -> np.ndarray:
             "holds Python objects, which are pickled and never read here; save numbers or text",
             path=path,
         )
-    if dtype.kind not in "biufU" or dtype.itemsize == 0:
+    if dtype.kind == "S":
+        raise DataFormatError("holds bytes; save them as text: labels.astype(str)", path=path)
+    if dtype.kind not in "biufUM" or dtype.itemsize == 0:
         raise DataFormatError(f"must hold numbers or text, it holds {dtype}", path=path)
     if not all(type(size) is int and size >= 0 for size in shape):
         raise DataFormatError(f"has an impossible shape: {shape}", path=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -16,15 +17,16 @@ from jaxlin.data.raw import RawData
 from jaxlin.errors import DataFormatError
 
 _DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z", re.ASCII)
-_INTEGER = re.compile(r"[+-]?\d{1,19}\Z", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d+\Z", re.ASCII)
 _BLOCK = 4096
+_LABELS_HINT = ". If the labels are there, say so: label_column (--label-column)"
 
 
 def read_table(path: str | os.PathLike[str], label_column: str | int | None = None) -> RawData:
     """A table in UTF-8 (other bytes are kept), separated by commas, or tabs in a `.tsv`.
 
     A first line with a feature that is no number is a line of names. Whole numbers from 0 to 255
-    become uint8, all other features float64; labels that are all integers become integers.
+    become uint8, all other features float64; labels that are all numbers become numbers.
 
     Args:
       path: the file.
@@ -72,12 +74,13 @@ def _parse(lines: Any, path: str, delimiter: str, label_column: str | int | None
                 continue
             if width is None:
                 width = len(row)
+                _check_separator(row, delimiter, path)
                 place = _label_place(row, label_column, path)
                 if width - (place is not None) < 1:
                     raise DataFormatError("has no feature columns", path=path, line=1)
                 features = [field for i, field in enumerate(row) if i != place]
                 if isinstance(label_column, str) or not all(map(_DECIMAL.match, features)):
-                    header = _names(features, delimiter, path)
+                    header = _names(features, path)
                     continue
             if len(row) != width:
                 raise DataFormatError(
@@ -102,11 +105,16 @@ def _parse(lines: Any, path: str, delimiter: str, label_column: str | int | None
     )
 
 
-def _names(features: list[str], delimiter: str, path: str) -> list[str]:
-    if len(features) == 1 and delimiter == "," and ";" in features[0]:
+def _check_separator(first: list[str], delimiter: str, path: str) -> None:
+    if len(first) == 1 and delimiter == "," and ";" in first[0]:
         raise DataFormatError(
-            "looks separated by semicolons; separate its fields by commas", path=path, line=1
+            "looks separated by semicolons; separate its fields by commas, and write 1.5, not 1,5",
+            path=path,
+            line=1,
         )
+
+
+def _names(features: list[str], path: str) -> list[str]:
     if any(field.strip() == "" for field in features):
         raise DataFormatError("has an empty field in its first line", path=path, line=1)
     return features
@@ -142,8 +150,9 @@ def _features(
             if not _DECIMAL.match(field) or not math.isfinite(float(field)):
                 column = index + 1 + (place is not None and index >= place)
                 what = "is empty" if not field.strip() else f"is {field[:40]!r}"
+                hint = "" if place is not None else _LABELS_HINT
                 raise DataFormatError(
-                    f"must be a finite decimal number, but {what}",
+                    f"must be a finite decimal number, but {what}{hint}",
                     path=path,
                     line=number,
                     column=column,
@@ -156,10 +165,10 @@ def _labels(labels: list[str], path: str) -> np.ndarray:
     if any(label == "" for label in stripped):
         raise DataFormatError(f"has no label in example {stripped.index('') + 1}", path=path)
     if all(map(_INTEGER.match, stripped)):
-        try:
+        with contextlib.suppress(OverflowError):
             return np.array([int(label) for label in stripped], np.int64)
-        except OverflowError:
-            pass
+    elif all(map(_DECIMAL.match, stripped)):
+        return np.array([float(label) for label in stripped])
     result = np.empty(len(stripped), dtype=object)
     result[:] = stripped
     return result
