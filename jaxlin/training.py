@@ -32,6 +32,7 @@ from jaxlin.solvers.sgd import SGD
 
 _MOMENTUM = 0.9
 _BATCH_SIZE = 256
+_MANY_CLASSES = 1000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -245,11 +246,11 @@ def fit(
             x, labels, dtype, sample_weight=sample_weight, num_classes=num_classes
         )
         if num_classes is None:
-            num_classes = int(examples.labels.max()) + 1
-            _check_several_classes(np.asarray(examples.labels))
+            num_classes = _count_classes(np.asarray(examples.labels))
         num_features = examples.x.shape[1]
         held_out = _as_validation(validation, dtype, num_classes, num_features)
         _check_scaling(scaling, num_features)
+        _check_l2(l2, dtype)
         params = _start(init, bias, (num_classes, num_features), dtype)
         _check_choices(solver, patience, tol, on_epoch, validation)
         if solver is None:
@@ -333,13 +334,30 @@ def evaluate(
         return Evaluation(seen.objective[0], seen.accuracy[0])
 
 
-def _check_several_classes(labels: np.ndarray) -> None:
+def _check_l2(l2: Any, dtype: Any) -> None:
+    if not float(l2) <= float(jnp.finfo(dtype).max):
+        raise InputError(
+            f"l2 is {float(l2):.4g}, which is too large for {jnp.dtype(dtype)}: it must be finite."
+        )
+
+
+def _count_classes(labels: np.ndarray) -> int:
+    """C: one more than the largest label, if that can be meant."""
     present = np.unique(labels)
     if len(present) < 2:
         raise InputError(
             "fit needs samples of at least 2 classes in the data, but the data contains only one "
             f"class: {present[0]}. Declare the classes with init=jaxlin.init_params(D, C)."
         )
+    num_classes = int(present[-1]) + 1
+    # An identity number for a label would ask for a W of gigabytes.
+    if num_classes > max(len(labels), _MANY_CLASSES):
+        raise InputError(
+            f"labels go up to {present[-1]}, but there are {len(labels)} examples. Encode labels "
+            "of your own with classes, labels = jaxlin.data.encode_labels(labels); or declare so "
+            "many classes with init=jaxlin.init_params(D, C)."
+        )
+    return num_classes
 
 
 def _as_validation(
