@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxlin import losses
 from jaxlin.cli.judging import examples_for
-from jaxlin.cli.options import DATA_HELP, json_option, reading_options
+from jaxlin.cli.options import DATA_HELP, PATH, json_option, reading_options
 from jaxlin.cli.output import print_json, say, show
 from jaxlin.losses import Loss
 from jaxlin.model_file import Model, load_model
@@ -40,8 +40,8 @@ split_option = click.option(
 @click.command(
     epilog=DATA_HELP.replace("\n", " "), short_help="Loss and accuracy of a model on some data."
 )
-@click.argument("model_path", metavar="MODEL", type=click.Path())
-@click.argument("source", metavar="DATA", type=click.Path())
+@click.argument("model_path", metavar="MODEL", type=PATH)
+@click.argument("source", metavar="DATA", type=PATH)
 @split_option
 @reading_options
 @json_option

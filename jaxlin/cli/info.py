@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import numpy as np
 
-from jaxlin.cli.options import json_option
+from jaxlin.cli.options import PATH, json_option
 from jaxlin.cli.output import print_json, show
 from jaxlin.model_file import load_model
 from jaxlin.report import tables
@@ -15,7 +15,7 @@ _MOST_NAMES_SHOWN = 12
 
 
 @click.command(short_help="What is in a model file.")
-@click.argument("model_path", metavar="MODEL", type=click.Path())
+@click.argument("model_path", metavar="MODEL", type=PATH)
 @json_option
 def info(model_path: str, as_json: bool) -> None:
     """Tell what MODEL is: its classes, its size, how it was trained."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxlin import data
 from jaxlin.cli.options import reading
 from jaxlin.data.loading import check_feature_names, encode_as
+from jaxlin.data.values import check_range
 from jaxlin.errors import DataFormatError
 from jaxlin.model_file import Model
 
@@ -53,6 +54,8 @@ def examples_for(
             "has no labels to compare with; for a table say --label-column, for .npy --labels",
             path=source,
         )
+    dtype = str(model.params.W.dtype)
+    check_range(x, dtype, source, f"The model was trained in {dtype}.")
     codes = (
         encode_as(labels, model.classes, source) if labels is not None and needs_labels else None
     )

@@ -12,6 +12,7 @@ from jaxlin.cli.options import (
     COUNT,
     DATA_HELP,
     NOT_NEGATIVE,
+    PATH,
     POSITIVE,
     SEED,
     json_option,
@@ -19,8 +20,7 @@ from jaxlin.cli.options import (
     reading,
     reading_options,
 )
-from jaxlin.cli.output import message_console, print_json, say, show
-from jaxlin.cli.train import check_targets
+from jaxlin.cli.output import check_targets, message_console, print_json, say, show
 from jaxlin.ladder import AUTODIFF, NUMERICAL, Ladder, run_ladder
 from jaxlin.report import plots, tables
 from jaxlin.report.words import duration
@@ -30,7 +30,7 @@ from jaxlin.report.words import duration
     epilog=DATA_HELP.replace("\n", " "),
     short_help="Compare random search, numerical gradient, gradient descent and SGD.",
 )
-@click.argument("source", metavar="[DATA]", default="digits", type=click.Path())
+@click.argument("source", metavar="[DATA]", default="digits", type=PATH)
 @click.option(
     "--loss",
     type=click.Choice(tuple(names.LOSSES)),

@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (InputError, DataFormatError) as problem:
         return _fail(str(problem), _BAD_INPUT)
     except DivergedError as problem:
-        return _fail(str(problem), _FAILED)
+        return _fail(_divergence(len(problem.history) + 1), _FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; nothing was written.", _INTERRUPTED)
     except (BrokenPipeError, SystemExit):  # click makes the latter of the former
@@ -79,7 +79,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _usage(problem: click.ClickException) -> str:
     context = getattr(problem, "ctx", None)
     command = context.command_path if context else "jaxlin"
-    return f"{problem.format_message()} See {command} --help."
+    return f"{problem.format_message().rstrip('.')}. See {command} --help."
+
+
+def _divergence(epoch: int) -> str:
+    return (
+        f"the fit diverged in epoch {epoch}, and nothing was written. Take a lower --learning-rate "
+        "or --l2, or scale the features (--scaling standardize)."
+    )
 
 
 def _fail(message: str, code: int) -> int:

@@ -11,6 +11,7 @@ import optax
 from jaxlin import losses
 from jaxlin.data.dataset import Dataset
 from jaxlin.data.scaling import Scaling
+from jaxlin.errors import InputError
 from jaxlin.losses import Loss
 from jaxlin.solvers.learning_rate import cosine_decay, suggested_epochs, suggested_learning_rate
 from jaxlin.solvers.sgd import SGD
@@ -28,8 +29,9 @@ _MOMENTUM = 0.9
 # learning rate.
 _FOLLOWS_LENGTH = {"sgd": 0.0, "momentum": _MOMENTUM, "nesterov": _MOMENTUM}
 
-# For the others the usual rate, for features of size 1.
-_USUAL_RATE = {"adam": 1e-3, "adamw": 1e-3, "adagrad": 1e-1, "rmsprop": 1e-3, "lion": 1e-4}
+# For the others what serves features of size 1: ten times what deep networks are given, because
+# the loss is convex and the schedule goes down to 0.
+_USUAL_RATE = {"adam": 1e-2, "adamw": 1e-2, "adagrad": 1e-1, "rmsprop": 1e-2, "lion": 1e-2}
 
 _OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
     "sgd": optax.sgd,
@@ -58,7 +60,8 @@ def make_scaling(name: str, dataset: Dataset) -> tuple[str, Scaling | None]:
     if name == "none":
         return SCALING_WORDS[name], None
     make = Scaling.unit_range if name == "unit" else Scaling.standardize
-    return SCALING_WORDS[name], make(x)
+    with np.errstate(over="ignore"):  # an error says it, in words
+        return SCALING_WORDS[name], make(x)
 
 
 def make_solver(
@@ -78,14 +81,20 @@ def make_solver(
     if learning_rate is None:
         learning_rate = _USUAL_RATE.get(optimizer)
     if learning_rate is None:
-        learning_rate = suggested_learning_rate(
-            dataset.train.x,
-            loss=loss,
-            num_classes=dataset.num_classes,
-            momentum=_FOLLOWS_LENGTH[optimizer],
-            batch_size=batch_size,
-            scaling=scaling,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            learning_rate = suggested_learning_rate(
+                dataset.train.x,
+                loss=loss,
+                num_classes=dataset.num_classes,
+                momentum=_FOLLOWS_LENGTH[optimizer],
+                batch_size=batch_size,
+                scaling=scaling,
+            )
+        if not learning_rate > 0.0:
+            raise InputError(
+                f"the features of {dataset.name} are so large that no learning rate is small "
+                "enough: divide them, or scale them (--scaling standardize)."
+            )
         # Without momentum nothing averages the steps: a tenth, as with momentum's 1 - 0.9.
         learning_rate *= 1.0 if _FOLLOWS_LENGTH[optimizer] else 1.0 - _MOMENTUM
     steps = epochs * -(-num_examples // batch_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,49 +16,72 @@ y_test; an .npy with --labels; a .csv or .tsv with --label-column; svmlight/LIBS
 of IDX files (MNIST, Fashion-MNIST); or a folder of CIFAR-10 binary batches."""
 
 
+# Python's own `float` and `int` take 1_000, nan and the digits of any script.
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,18}\Z", re.ASCII)
+
+
 class Number(click.ParamType):
-    """A finite number within bounds; NaN and infinity are none."""
+    """A finite decimal number from `low`, or above it, to below `high`."""
 
     name = "number"
 
-    def __init__(
-        self, low: float = -math.inf, high: float = math.inf, *, above: float | None = None
-    ) -> None:
-        self.low, self.high, self.above = low, high, above
+    def __init__(self, low: float, high: float, *, excludes_low: bool = False) -> None:
+        self.low, self.high, self.excludes_low = low, high, excludes_low
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number that a text is."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        low = self.low if self.above is None else self.above
-        is_low_enough = number < self.high if math.isfinite(self.high) else number <= self.high
-        is_high_enough = number >= low if self.above is None else number > low
-        if not (math.isfinite(number) and is_low_enough and is_high_enough):
-            self.fail(f"{value!r} is not {self._allowed()}.", param, ctx)
+        number = float(value) if _DECIMAL.match(str(value).strip()) else math.nan
+        is_above = number > self.low if self.excludes_low else number >= self.low
+        if not (is_above and number < self.high):
+            start = f"above {self.low:g} and" if self.excludes_low else f"from {self.low:g} to"
+            self.fail(f"{value!r} is not a number {start} below {self.high:g}.", param, ctx)
         return number
 
-    def _allowed(self) -> str:
-        if math.isfinite(self.high):
-            return f"a number from {self.low:g} to below {self.high:g}"
-        if self.above is not None:
-            return f"a finite number above {self.above:g}"
-        return f"a finite number of at least {self.low:g}"
+
+class Whole(click.ParamType):
+    """A whole number from `low` to `high`."""
+
+    name = "n"
+
+    def __init__(self, low: int, high: int | None = None) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that a text is."""
+        number = int(value) if _WHOLE.match(str(value).strip()) else self.low - 1
+        if number < self.low or (self.high is not None and number > self.high):
+            end = "on" if self.high is None else f"to {self.high}"
+            self.fail(f"{value!r} is not a whole number from {self.low} {end}.", param, ctx)
+        return number
 
 
-NOT_NEGATIVE = Number(0.0)
-POSITIVE = Number(above=0.0)
+class FilePath(click.ParamType):
+    """A path, taken as it is: whether it is there is found out by whoever opens it."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The path, unless no file can have it."""
+        if not value or "\0" in value:
+            self.fail(f"{value!r} is no path.", param, ctx)
+        return value
+
+
+_FLOAT32_ROOM = 1e38  # what is larger has no float32
+NOT_NEGATIVE = Number(0.0, _FLOAT32_ROOM)
+POSITIVE = Number(0.0, _FLOAT32_ROOM, excludes_low=True)
 SHARE = Number(0.0, 1.0)
-COUNT = click.IntRange(1)
-SEED = click.IntRange(0, 2**32 - 1)
+COUNT = Whole(1)
+SEED = Whole(0, 2**32 - 1)
+PATH = FilePath()
 
 
 def path_option(*names: str, help: str) -> Callable[[_F], _F]:
-    """An option that is a path; whether it is there is found out by whoever opens it."""
-    return click.option(*names, metavar="FILE", type=click.Path(), help=help)
+    """An option that is a path."""
+    return click.option(*names, metavar="FILE", type=PATH, help=help)
 
 
 def reading_options(command: _F) -> _F:
@@ -89,10 +113,7 @@ def column(text: str | None) -> str | int | None:
     """A label column by name, or, where it is a whole number, by place."""
     if text is None:
         return None
-    try:
-        return int(text)
-    except ValueError:
-        return text
+    return int(text) if _WHOLE.match(text) else text
 
 
 def reading(options: dict[str, Any]) -> dict[str, Any]:

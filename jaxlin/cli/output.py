@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 import sys
 from typing import Any
 
+import click
 from rich.console import Console
 
 
@@ -52,3 +55,32 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def check_targets(*paths: str | None) -> None:
+    """Says before the work what would go wrong after it."""
+    given = [path for path in paths if path is not None]
+    if len({os.path.realpath(path) for path in given}) < len(given):
+        raise click.UsageError("--out and --picture are the same file.")
+    for path in given:
+        reason = _why_not(path)
+        if reason is not None:
+            raise click.UsageError(f"{path!r} cannot be written: {reason}.")
+
+
+def _why_not(path: str) -> str | None:
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder!r}"
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:  # a name that is too long, a loop of links
+        return error.strerror
+    if not stat.S_ISREG(mode):
+        return "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file"
+    if not os.access(folder, os.W_OK):
+        return f"no permission in {folder!r}"
+    return None

@@ -47,7 +47,7 @@ class TrainingProgress:
 
     def update(self, report: EpochReport) -> None:
         """Shows an epoch; to be given to `fit` as `on_epoch`."""
-        words = f"loss {number(report.objective)}, accuracy {percent(report.accuracy)}"
+        words = f"loss + l2 term {number(report.objective)}, accuracy {percent(report.accuracy)}"
         if report.validation_accuracy is not None:
             words += f", validation {percent(report.validation_accuracy)}"
         # The first epoch compiles: the pace is that of the others.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import fields
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from jaxlin.cli.options import (
     COUNT,
     DATA_HELP,
     NOT_NEGATIVE,
+    PATH,
     POSITIVE,
     SEED,
     SHARE,
@@ -24,9 +26,11 @@ from jaxlin.cli.options import (
     reading,
     reading_options,
 )
-from jaxlin.cli.output import message_console, print_json, say, show
+from jaxlin.cli.output import check_targets, message_console, print_json, say, show
 from jaxlin.cli.progress import TrainingProgress
 from jaxlin.data.dataset import Dataset
+from jaxlin.data.values import check_range
+from jaxlin.linear import init_params
 from jaxlin.model_file import save_model
 from jaxlin.report import plots, tables
 from jaxlin.report.words import duration
@@ -37,7 +41,7 @@ from jaxlin.training import Fit, evaluate, fit
     epilog=DATA_HELP.replace("\n", " "),
     short_help="Train a classifier; write a model file and a picture.",
 )
-@click.argument("source", metavar="[DATA]", default="digits", type=click.Path())
+@click.argument("source", metavar="[DATA]", default="digits", type=PATH)
 @click.option(
     "--loss",
     type=click.Choice(tuple(names.LOSSES)),
@@ -58,7 +62,7 @@ from jaxlin.training import Fit, evaluate, fit
 @click.option(
     "--learning-rate",
     type=POSITIVE,
-    help="At the start.  [default: by the size of the features; adam, rmsprop 1e-3]",
+    help="At the start.  [default: by the size of the features; adagrad 0.1, adam and kin 0.01]",
 )
 @click.option("--batch-size", type=COUNT, default=256, show_default=True, help="Examples a step.")
 @click.option(
@@ -112,6 +116,8 @@ from jaxlin.training import Fit, evaluate, fit
 def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     """Train a linear classifier on DATA (default: the built-in handwritten digits)."""
     out = "model.safetensors" if out is None else out
+    if options["no_picture"] and options["picture"] is not None:
+        raise click.UsageError("--picture and --no-picture exclude each other.")
     picture = None if options["no_picture"] else _picture_path(out, options["picture"])
     check_targets(out, picture)
     dataset = data.load(
@@ -125,6 +131,10 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     )
     if options["patience"] and dataset.validation is None:
         raise click.UsageError("--patience needs a --validation share above 0.")
+    for split in (dataset.train, dataset.validation, dataset.test):
+        if split is not None:
+            remedy = "Take --dtype float64, or divide the features."
+            check_range(split.x, options["dtype"], dataset.name, remedy)
     loss = names.LOSSES[options["loss"]]
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
     solver, learning_rate = names.make_solver(
@@ -147,6 +157,8 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
             l2=options["l2"],
             solver=solver,
             key=options["seed"],
+            # The test set, or a list of names, may have classes that the training set lacks.
+            init=init_params(dataset.num_features, dataset.num_classes, bias=options["bias"]),
             bias=options["bias"],
             validation=None if held_out is None else (held_out.x, held_out.labels),
             patience=options["patience"],
@@ -177,6 +189,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         plots.save(picture, figure)
     about = {
         "outcome": str(found.outcome),
+        "outcome_kind": found.outcome.kind,
         "loss": options["loss"],
         "l2": options["l2"],
         "optimizer": options["optimizer"],
@@ -184,19 +197,39 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         "batch_size": solver.batch_size,
         "epochs": len(found.history),
         "scaling": scaling_word,
+        "dtype": options["dtype"],
+        "seed": options["seed"],
         "device": jax.devices()[0].device_kind,
         "seconds": seconds,
         "model": out,
         "picture": picture,
     }
     if as_json:
-        print_json({"data": dataset.name, **about, "results": results})
+        print_json(
+            {
+                "data": dataset.name,
+                "classes": list(dataset.classes),
+                "num_features": dataset.num_features,
+                **about,
+                "results": results,
+                "history": _curves(found),
+            }
+        )
         return
+    del about["outcome_kind"]
     about["learning_rate"] = f"{learning_rate:.3g}, down to 0 along a cosine"
     about["seconds"] = f"{duration(seconds)}, of which {_speed(found, dataset)}"
-    names_shown = {name.replace("_", " "): value for name, value in about.items() if value}
+    names_shown = {
+        name.replace("_", " "): value for name, value in about.items() if value is not None
+    }
     names_shown["time"] = names_shown.pop("seconds")
     show(tables.results(results), tables.facts(names_shown))
+
+
+def _curves(found: Fit) -> dict[str, Any]:
+    """The history as lists, an entry an epoch."""
+    columns = {field.name: getattr(found.history, field.name) for field in fields(found.history)}
+    return {name: None if c is None else c.tolist() for name, c in columns.items()}
 
 
 def _speed(found: Fit, dataset: Dataset) -> str:
@@ -248,18 +281,3 @@ def _picture_path(out: str, picture: str | None) -> str:
             f"{path!r} must end in .png, .svg, .pdf, .jpg or .webp.", param_hint="--picture"
         )
     return path
-
-
-def check_targets(*paths: str | None) -> None:
-    """Says before the work what would go wrong after it."""
-    given = [path for path in paths if path is not None]
-    if len({os.path.realpath(path) for path in given}) < len(given):
-        raise click.UsageError("--out and --picture are the same file.")
-    for path in given:
-        folder = os.path.dirname(os.path.realpath(path))
-        if os.path.isdir(path):
-            raise click.UsageError(f"{path!r} is a folder; a file is needed.")
-        if not os.path.isdir(folder):
-            raise click.UsageError(f"{path!r} cannot be written: there is no folder {folder!r}.")
-        if not os.access(folder, os.W_OK):
-            raise click.UsageError(f"{path!r} cannot be written: no permission in {folder!r}.")

@@ -94,9 +94,12 @@ class Model:
           Scores (N, C), in the dtype of the parameters.
 
         Raises:
-          InputError: x is not what it has to be, or has another number of features.
+          InputError: x is not what it has to be, has another number of features, or is so large
+            that a score is NaN.
         """
-        return self._by_blocks(x, _block_scores)
+        values = self._by_blocks(x, _block_scores)
+        self._check_numbers(np.isnan(values).any(axis=1))
+        return values
 
     def predict(self, x: Any) -> np.ndarray:
         """The class of each row: the one with the highest score, the first among equals.
@@ -108,9 +111,20 @@ class Model:
           Labels (N,), as in `classes`.
 
         Raises:
-          InputError: x is not what it has to be, or has another number of features.
+          InputError: x is not what it has to be, has another number of features, or is so large
+            that a score is NaN.
         """
-        return label_array(self.classes)[self._by_blocks(x, _block_classes)]
+        codes = self._by_blocks(x, _block_classes)
+        self._check_numbers(codes < 0)
+        return label_array(self.classes)[codes]
+
+    def _check_numbers(self, is_nan: Any) -> None:
+        """Refuses rows with a score that is no number."""
+        if np.any(is_nan):
+            raise InputError(
+                f"X is too large in row {int(np.argmax(is_nan))}: products of W and X are beyond "
+                f"{self.params.W.dtype}, and a score would be NaN."
+            )
 
     def _by_blocks(self, x: Any, function: Any) -> np.ndarray:
         """`function` over the rows, a block of them at a time, so that images stay bytes."""
@@ -138,7 +152,9 @@ def _block_scores(params: LinearParams, features: jax.Array, start: jax.Array) -
 
 @jax.jit
 def _block_classes(params: LinearParams, features: jax.Array, start: jax.Array) -> jax.Array:
-    return jnp.argmax(_block_scores(params, features, start), axis=-1)
+    """The class of each row, -1 where a score is NaN."""
+    values = _block_scores(params, features, start)
+    return jnp.where(jnp.isnan(values).any(axis=-1), -1, jnp.argmax(values, axis=-1))
 
 
 def _check_params(params: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from jaxlin.files import replacing
 from jaxlin.ladder import Ladder
@@ -63,9 +63,8 @@ def training(
         curves, below = parts
         templates(below, np.asarray(W), classes or (), image_shape or ())
     loss_axes, accuracy_axes = curves.subplots(1, 2)
-    _curve(loss_axes, history.objective, history.validation_loss, "loss")
-    if np.min(history.objective) > 0.0:
-        loss_axes.set_yscale("log")
+    _curve(loss_axes, history.objective, history.validation_loss, "loss", " + l2 term")
+    _fit_scale(loss_axes)
     validation = history.validation_accuracy
     _curve(
         accuracy_axes,
@@ -78,10 +77,29 @@ def training(
     return figure
 
 
-def _curve(axes: Axes, train: np.ndarray, validation: np.ndarray | None, name: str) -> None:
+def _fit_scale(axes: Axes) -> None:
+    """A logarithmic axis for values of several sizes, its ticks plain numbers: 0.5, not 5e-1."""
+    low, high = axes.dataLim.intervaly
+    if low <= 0.0 or high < 3.0 * low:
+        return
+    axes.set_yscale("log")
+    if high < 100.0 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain_number))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _plain_number(value: float, place: int) -> str:
+    del place
+    return f"{value:g}"
+
+
+def _curve(
+    axes: Axes, train: np.ndarray, validation: np.ndarray | None, name: str, term: str = ""
+) -> None:
     epochs = np.arange(1, len(train) + 1)
     marker = "o" if len(epochs) == 1 else None
-    axes.plot(epochs, train, color=_TRAIN, label="train (as it passed)", marker=marker)
+    axes.plot(epochs, train, color=_TRAIN, label=f"train{term} (as it passed)", marker=marker)
     if validation is not None:
         axes.plot(epochs, validation, color=_VALIDATION, label="validation", marker=marker)
     axes.set_xlabel("epoch")

@@ -21,13 +21,22 @@ def shown(label: object, width: int = 32) -> str:
     """
     text = str(label)
     cut = text[: width + 1]
-    line = "".join(
+    line = one_line(cut)
+    return line if len(cut) == len(text) and len(line) <= width else line[: width - 1] + "…"
+
+
+def one_line(label: object) -> str:
+    r"""A label of any length in one line, control characters and surrogates as escapes.
+
+    >>> one_line("\x1b[31mred\n")
+    '\\x1b[31mred\\n'
+    """
+    return "".join(
         character.encode("unicode_escape").decode()
         if unicodedata.category(character) in _INVISIBLE
         else character
-        for character in cut
+        for character in str(label)
     )
-    return line if len(cut) == len(text) and len(line) <= width else line[: width - 1] + "…"
 
 
 def percent(share: float | None) -> str:
