@@ -1,79 +1,38 @@
-"""The objective and its gradient: against plain loops, three ways, at ties, with 70,001 rows."""
+"""The objective and its gradient: against plain loops, three ways, at ties; and what goes in."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax.experimental import checkify
+from objective_programs import (
+    AUTODIFF,
+    BY_HAND,
+    VALUE,
+    C,
+    D,
+    N,
+    assert_params_close,
+    call,
+    call_by_hand,
+    data,
+)
 from problems import LOSSES
 
 import jaxlin
-from jaxlin import LinearParams, Objective, gradients, losses, metrics
+from jaxlin import LinearParams, Objective, gradients, losses
 
 SOFTMAX = losses.softmax_cross_entropy
-N, D, C = 9, 3, 4
-Tree = Any
-
-
-def call(objective: Any, params: Any, x: Any, labels: Any, weight: Any = None) -> jax.Array:
-    return objective(params, x, labels, weight)
-
-
-def call_by_hand(objective: Any, params: Any, x: Any, labels: Any, weight: Any = None) -> Tree:
-    return objective.gradient_by_hand(params, x, labels, weight)
-
-
-# The loss and the penalty are static, l2 is a leaf.
-VALUE: Callable[..., jax.Array] = jax.jit(call)
-BY_HAND: Callable[..., LinearParams] = jax.jit(call_by_hand)
-AUTODIFF: Callable[..., LinearParams] = jax.jit(jax.grad(call, argnums=1))
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """A problem in NumPy float64."""
-
-    W: np.ndarray
-    b: np.ndarray | None
-    x: np.ndarray
-    labels: np.ndarray
-    weight: np.ndarray | None
-
-    def params(self, dtype: Any) -> LinearParams:
-        b = None if self.b is None else jnp.asarray(self.b, dtype)
-        return LinearParams(jnp.asarray(self.W, dtype), b)
-
-
-def data(bias: bool = True, weighted: bool = False, whole: bool = False, seed: int = 5) -> Data:
-    rng = np.random.default_rng(seed)
-    W, b, x = rng.normal(size=(C, D)), rng.normal(size=C), rng.normal(size=(N, D))
-    if whole:  # in whole numbers scores and margins are exact, and tie
-        W, b, x = (rng.integers(-1, 2, a.shape).astype(np.float64) for a in (W, b, x))
-    weight = rng.integers(0, 4, N).astype(np.float64) if weighted else None
-    return Data(W, b if bias else None, x, rng.integers(0, C, N), weight)
 
 
 def cosh_penalty(W: jax.Array) -> jax.Array:
     return 0.1 * jnp.sum(jnp.cosh(W))
-
-
-def assert_params_close(found: LinearParams, W: Any, b: Any, atol: float, bias: bool) -> None:
-    np.testing.assert_allclose(found.W, W, rtol=0, atol=atol)
-    if bias:
-        assert found.b is not None
-        np.testing.assert_allclose(found.b, b, rtol=0, atol=atol)
-    else:
-        assert found.b is None
 
 
 # The formulas
@@ -207,65 +166,7 @@ def test_at_zero_parameters_all_wrong_classes_tie(name: str) -> None:
         assert_params_close(f(Objective(LOSSES[name]), *arguments), W, b, 1e-6, True)
 
 
-# Sample weights
-
-
-@pytest.mark.parametrize("name", LOSSES)
-@settings(max_examples=25)
-@given(
-    picked=hnp.arrays(np.int32, (8,), elements=st.integers(0, N - 1)),
-    l2=st.sampled_from([0.0, 0.5]),
-)
-def test_integer_weights_are_copies_of_rows(name: str, picked: np.ndarray, l2: float) -> None:
-    d = data()
-    params, x = d.params("float32"), d.x.astype(np.float32)
-    weight = np.bincount(picked, minlength=N).astype(np.float32)
-    objective = Objective(LOSSES[name], l2)
-    weighted, copied = (x, d.labels, weight), (x[picked], d.labels[picked])
-    np.testing.assert_allclose(
-        VALUE(objective, params, *weighted), VALUE(objective, params, *copied), rtol=1e-5, atol=1e-6
-    )
-    a, b = BY_HAND(objective, params, *weighted), BY_HAND(objective, params, *copied)
-    np.testing.assert_allclose(a.W, b.W, rtol=0, atol=1e-5)
-
-
-# XLA divides by a scalar by multiplying with its reciprocal: of 3e38 a denormal, flushed to 0.
-@pytest.mark.parametrize("size", [3e38, 8e37, 1e-30, 1e-37, 2.0])
-def test_weights_are_only_proportions(size: float) -> None:
-    d = data()
-    arguments = (Objective(SOFTMAX, 0.1), d.params("float32"), d.x, d.labels)
-    weight = np.full(N, size, np.float32)
-    np.testing.assert_allclose(VALUE(*arguments, weight), VALUE(*arguments), rtol=1e-6)
-    np.testing.assert_allclose(call(*arguments, weight), VALUE(*arguments), rtol=1e-6)
-    np.testing.assert_allclose(BY_HAND(*arguments, weight).W, BY_HAND(*arguments).W, atol=1e-6)
-
-
-# Rounded to float32 they would be infinity or zero.
-@pytest.mark.parametrize("size", [1e300, 1e-60])
-def test_weights_beyond_float32_are_only_proportions_too(size: float) -> None:
-    d = data()
-    objective, params = Objective(SOFTMAX, 0.1), d.params("float32")
-    found = objective(params, d.x, d.labels, np.full(N, size))
-    np.testing.assert_allclose(found, objective(params, d.x, d.labels), rtol=1e-6)
-
-
-# Extremes
-
-
-def mean_of_two_losses_of_2e38(weight: np.ndarray | None) -> None:
-    params = LinearParams(jnp.asarray([[-1.0], [1.0]]))
-    x, labels = np.full((2, 1), 1e38, np.float32), np.zeros(2, int)
-    for name in ("weston_watkins", "crammer_singer", "softmax"):
-        objective = Objective(LOSSES[name], 0.5)
-        found = VALUE(objective, params, x, labels, weight)
-        np.testing.assert_allclose(found, 2e38, rtol=1e-6)
-        by_hand = BY_HAND(objective, params, x, labels, weight).W
-        np.testing.assert_allclose(by_hand, [[-1e38], [1e38]], rtol=1e-6)
-
-
-@pytest.mark.parametrize("size", [None, 1.0, 1e30, 3e38])
-def test_the_mean_of_two_losses_of_2e38_is_finite(size: float | None) -> None:
-    mean_of_two_losses_of_2e38(None if size is None else np.full(2, size, np.float32))
+# What goes in
 
 
 # The sum of squares is infinite, and 0 times infinity is NaN.
@@ -277,9 +178,6 @@ def test_without_l2_large_weights_cost_nothing(dtype: str, size: float) -> None:
     x, labels = jnp.ones((2, 1), dtype), np.zeros(2, int)
     found = VALUE(Objective(losses.weston_watkins_hinge), params, x, labels)
     np.testing.assert_allclose(float(found), 2 * size + 1, rtol=1e-3)
-
-
-# What goes in
 
 
 def test_any_function_serves_as_a_loss() -> None:
@@ -434,81 +332,3 @@ def test_the_objective_is_a_pytree_with_l2_as_its_leaf() -> None:
     assert jax.tree.leaves(objective) == [0.5]
     doubled = jax.tree.map(lambda leaf: 2 * leaf, objective)
     assert (doubled.l2, doubled.loss, doubled.penalty) == (1.0, SOFTMAX, cosh_penalty)
-
-
-# Above 32,768 rows a release of jaxlib may compile a product and a reduction wrongly (jax issue
-# 39103): every entry point, jitted, against NumPy float64. In whole numbers and quarters the scores
-# are exact, ties among them.
-
-ROWS, FEATURES, CLASSES = 70_001, 7, 3
-
-
-@pytest.fixture(scope="module")
-def tall() -> Data:
-    rng = np.random.default_rng(11)
-    W, b = rng.integers(-4, 5, (CLASSES, FEATURES)) / 4, rng.integers(-4, 5, CLASSES) / 4
-    x = rng.integers(-4, 5, (ROWS, FEATURES)).astype(np.float64)
-    return Data(W, b, x, rng.integers(0, CLASSES, ROWS), rng.integers(1, 4, ROWS).astype(float))
-
-
-def numpy_losses_and_gradients(name: str, d: Data) -> tuple[np.ndarray, np.ndarray]:
-    """Per-example values (N,) and score gradients (N, C) of all rows at once."""
-    s, rows = d.x @ d.W.T + d.b, np.arange(len(d.x))
-    if name == "softmax":
-        e = np.exp(s - s.max(axis=1, keepdims=True))
-        p = e / e.sum(axis=1, keepdims=True)
-        return -np.log(p[rows, d.labels]), p - np.eye(s.shape[1])[d.labels]
-    margins = s - s[rows, d.labels][:, None] + 1.0
-    margins[rows, d.labels] = 0.0
-    violations = np.maximum(0.0, margins)
-    if name == "crammer_singer":
-        margins[rows, d.labels] = -np.inf
-        is_worst = np.eye(s.shape[1])[margins.argmax(axis=1)]
-        violations = violations * is_worst
-    if name == "squared_weston_watkins":
-        values, slopes = (violations**2).sum(axis=1), 2.0 * violations
-    else:
-        values, slopes = violations.sum(axis=1), (violations > 0.0).astype(np.float64)
-    slopes[rows, d.labels] = -slopes.sum(axis=1)
-    return values, slopes
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_with_70001_rows_value_and_gradients_are_numpys(name: str, tall: Data) -> None:
-    params, x = tall.params("float32"), tall.x.astype(np.float32)
-    labels = tall.labels.astype(np.int32)
-    assert tall.weight is not None
-    values, slopes = numpy_losses_and_gradients(name, tall)
-    objective = Objective(LOSSES[name], 0.125)
-    for weight in (None, tall.weight.astype(np.float32)):
-        share = np.ones(ROWS) if weight is None else tall.weight
-        share = share / share.sum()
-        expected = (values * share).sum() + 0.125 * (tall.W**2).sum()
-        found = VALUE(objective, params, x, labels, weight)
-        np.testing.assert_allclose(found, expected, rtol=2e-5)
-        dS = slopes * share[:, None]
-        for f in (BY_HAND, AUTODIFF):
-            assert_params_close(
-                f(objective, params, x, labels, weight),
-                dS.T @ tall.x + 0.25 * tall.W,
-                dS.sum(axis=0),
-                2e-5,
-                True,
-            )
-
-
-def test_with_70001_rows_scores_predictions_and_accuracy_are_numpys(tall: Data) -> None:
-    params, x = tall.params("float32"), tall.x.astype(np.float32)
-    s = tall.x @ tall.W.T + tall.b
-    top_two = np.sort(s, axis=1)[:, -2:]
-    assert (top_two[:, 0] == top_two[:, 1]).sum() > 100
-    found = jax.jit(jaxlin.scores)(params, x)
-    assert np.array_equal(found, s)
-    predictions = jax.jit(jaxlin.predict)(params, x)
-    assert np.array_equal(predictions, s.argmax(axis=1))
-    right = s.argmax(axis=1) == tall.labels
-    accuracy = jax.jit(metrics.accuracy)
-    np.testing.assert_allclose(accuracy(found, tall.labels), right.mean(), rtol=1e-5)
-    np.testing.assert_allclose(
-        accuracy(found, tall.labels, tall.weight), np.average(right, weights=tall.weight), rtol=1e-5
-    )
