@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # From one step to the next. A small ratio gains less with each step, a large one leaves gaps where
 # a function of an unexpected scale has no good step.
@@ -35,9 +36,9 @@ class Limit(NamedTuple):
       step: the smallest step that it is made of.
     """
 
-    value: jax.Array
-    error: jax.Array
-    step: jax.Array
+    value: Any
+    error: Any
+    step: Any
 
 
 def num_steps(dtype: Any) -> int:
@@ -46,9 +47,16 @@ def num_steps(dtype: Any) -> int:
 
 
 def extrapolate(
-    quotients: jax.Array, steps: jax.Array, size: jax.Array, *, is_central: bool, eps: float
+    quotients: jax.Array | np.ndarray,
+    steps: jax.Array | np.ndarray,
+    size: jax.Array | np.ndarray,
+    *,
+    is_central: bool,
+    eps: float,
 ) -> Limit:
     """The limits of difference quotients whose steps shrink by `RATIO`.
+
+    NumPy arrays are worked on by NumPy: the table is small, and takes long to compile.
 
     Args:
       quotients: (L, K), the largest step first; those that are not finite do not count.
@@ -60,25 +68,26 @@ def extrapolate(
     Returns:
       `Limit`.
     """
-    rounding = _ROUNDING * eps * size[None] / jnp.abs(steps)
+    xp: Any = np if isinstance(quotients, np.ndarray) else jnp
+    rounding = _ROUNDING * eps * size[None] / xp.abs(steps)
     power = RATIO**2 if is_central else RATIO
-    best = Limit(quotients[-1], jnp.full_like(size, jnp.inf), jnp.abs(steps[-1]))
+    best = Limit(quotients[-1], xp.full_like(size, xp.inf), xp.abs(steps[-1]))
 
-    def better(best: Limit, value: jax.Array, distance: jax.Array, level: int) -> Limit:
-        error = jnp.where(jnp.isfinite(distance), distance, jnp.inf) + rounding[level]
+    def better(best: Limit, value: Any, distance: Any, level: int) -> Limit:
+        error = xp.where(xp.isfinite(distance), distance, xp.inf) + rounding[level]
         take = error < best.error
-        new = Limit(value, error, jnp.abs(steps[level]))
-        return Limit(*(jnp.where(take, n, b) for n, b in zip(new, best, strict=True)))
+        new = Limit(value, error, xp.abs(steps[level]))
+        return Limit(*(xp.where(take, n, b) for n, b in zip(new, best, strict=True)))
 
-    above: list[jax.Array] = []
+    above: list[Any] = []
     for level in range(quotients.shape[0]):
         row = [quotients[level]]
         if level:
-            best = better(best, row[0], jnp.abs(row[0] - above[0]), level)
+            best = better(best, row[0], xp.abs(row[0] - above[0]), level)
         for column in range(1, level + 1):
             gain = power**column - 1.0
             value = row[-1] + (row[-1] - above[column - 1]) / gain
-            distance = jnp.maximum(jnp.abs(value - row[-1]), jnp.abs(value - above[column - 1]))
+            distance = xp.maximum(xp.abs(value - row[-1]), xp.abs(value - above[column - 1]))
             best = better(best, value, distance, level)
             row.append(value)
         above = row

@@ -8,7 +8,6 @@ the lecture, is `batch_size=1`.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -21,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxlin.checks import as_key, check_count
 from jaxlin.errors import InputError
 from jaxlin.gradients.extrapolation import RATIO, Limit, extrapolate, num_steps
-from jaxlin.gradients.moves import Moved, moved_values, split_callable, suggested_batch_size
+from jaxlin.gradients.moves import Moved, evaluate_moves, split_callable
 from jaxlin.precision import float64_scope
 
 Tree = TypeVar("Tree")
@@ -30,7 +29,12 @@ SCHEMES: tuple[Scheme, ...] = ("central", "forward", "richardson")
 
 
 class NumericalGradient(NamedTuple):
-    """A gradient, its estimated error and the steps: pytrees like the parameters."""
+    """A gradient, its estimated error and the steps: pytrees like the parameters.
+
+    >>> found = numerical_with_error(lambda p: p**3, np.array(2.0))
+    >>> round(float(found.gradient), 9)
+    12.0
+    """
 
     gradient: Any
     error: Any
@@ -47,6 +51,10 @@ class NumericalSample(NamedTuple):
       coordinates: of which coordinates they are, in the order of `ravel_pytree`; None for
         directions.
       directions: along which directions they are (K, P), of length 1; None for coordinates.
+
+    >>> found = numerical_sample(lambda p: jnp.sum(p), np.ones(9), 2, along="directions")
+    >>> bool(np.allclose(found.value, found.directions.sum(axis=1)))
+    True
     """
 
     value: np.ndarray
@@ -147,7 +155,8 @@ def _all_coordinates(
             return NumericalGradient(params, params, params)
         coordinates = jnp.arange(flat.size, dtype=jnp.int32)
         limit = _derivatives(f, params, step, scheme, coordinates, None, batch_size)
-        return NumericalGradient(*(unravel(part.astype(flat.dtype)) for part in limit))
+        flats = (jnp.asarray(part, flat.dtype) for part in limit)
+        return NumericalGradient(*(unravel(part) for part in flats))
 
 
 def numerical_sample(
@@ -283,7 +292,6 @@ def _check_step_is_felt(params: Any, step: float) -> None:
             )
 
 
-@functools.partial(jax.jit, static_argnames=("call", "scheme", "batch_size"))
 def _differences(
     call: Callable[..., Any],
     numbers: Any,
@@ -296,29 +304,24 @@ def _differences(
 ) -> Limit:
     """Derivatives along K coordinates or directions."""
 
-    def f(params: Any) -> Any:
-        return call(numbers, params)
-
-    size = suggested_batch_size(f, params) if batch_size is None else batch_size
-
     def moved(which: jax.Array, steps: jax.Array) -> Moved:
-        return moved_values(f, params, which, steps, directions=directions, batch_size=size)
+        return evaluate_moves(call, numbers, params, (), which, steps, directions, batch_size)
 
-    nothing = jnp.zeros(1, steps.dtype)
+    if scheme == "richardson":
+        sides = moved_both_ways(moved, which, steps)
+        eps = values_eps(lambda params: call(numbers, params), params)
+        return extrapolate(*sides.central, sides.size, is_central=True, eps=eps)
     unknown = jnp.full_like(steps, jnp.nan)
     if scheme == "forward":
-        base = moved(which[:1], nothing).values[0]
-        up = moved(which, steps)
-        return Limit((up.values - base) / up.steps, unknown, up.steps)
-    if scheme == "central":
-        both = moved(jnp.tile(which, 2), jnp.concatenate([steps, -steps]))
-        up, down = (Moved(*parts) for parts in zip(*(jnp.split(a, 2) for a in both), strict=True))
-        quotient = (up.values - down.values) / (up.steps - down.steps)
-        return Limit(quotient, unknown, 0.5 * (up.steps - down.steps))
-    sides = moved_both_ways(moved, which, steps)
-    quotients = (sides.up.values - sides.down.values) / (sides.up.steps - sides.down.steps)
-    widths = 0.5 * (sides.up.steps - sides.down.steps)
-    return extrapolate(quotients, widths, sides.size, is_central=True, eps=values_eps(f, params))
+        # The value at the parameters themselves is a move of no length, the first of all.
+        nothing = jnp.zeros(1, steps.dtype)
+        seen = moved(jnp.append(which[:1], which), jnp.append(nothing, steps))
+        distance = seen.steps[1:]
+        return Limit((seen.values[1:] - seen.values[0]) / distance, unknown, distance)
+    both = moved(jnp.tile(which, 2), jnp.concatenate([steps, -steps]))
+    values, distances = both.values.reshape(2, -1), both.steps.reshape(2, -1)
+    width = distances[0] - distances[1]
+    return Limit((values[0] - values[1]) / width, unknown, 0.5 * width)
 
 
 def values_eps(f: Callable[[Any], Any], params: Any) -> float:
@@ -328,17 +331,35 @@ def values_eps(f: Callable[[Any], Any], params: Any) -> float:
 
 
 class BothWays(NamedTuple):
-    """Values after moves in both directions, at shrinking steps: each leaf (L, K).
+    """Values at the parameters and after moves both ways: NumPy arrays, unless JAX is tracing.
 
     Attributes:
-      up: after steps forward.
-      down: after steps back.
+      base: at the parameters, scalar.
+      up: after steps forward, the largest first (L, K).
+      down: after steps back (L, K).
       size: the largest finite |value| (K,).
     """
 
+    base: Any
     up: Moved
     down: Moved
-    size: jax.Array
+    size: Any
+
+    @property
+    def central(self) -> tuple[Any, Any]:
+        """Central quotients and their steps, each (L, K)."""
+        width = self.up.steps - self.down.steps
+        return (self.up.values - self.down.values) / width, 0.5 * width
+
+    @property
+    def left(self) -> tuple[Any, Any]:
+        """Quotients from the left and their steps, each (L, K)."""
+        return (self.down.values - self.base) / self.down.steps, self.down.steps
+
+    @property
+    def right(self) -> tuple[Any, Any]:
+        """Quotients from the right and their steps, each (L, K)."""
+        return (self.up.values - self.base) / self.up.steps, self.up.steps
 
 
 def moved_both_ways(
@@ -347,14 +368,15 @@ def moved_both_ways(
     """Moves along K coordinates or directions, by steps that shrink by `RATIO`, both ways."""
     levels = num_steps(steps.dtype)
     shrink = jnp.asarray(RATIO ** -np.arange(levels), steps.dtype)
-    ladder = shrink[:, None] * steps[None]
-    signed = jnp.stack([ladder, -ladder])
-    repeated = jnp.broadcast_to(which, signed.shape)
-    seen = moved(repeated.ravel(), signed.ravel())
-    up, down = (
-        Moved(seen.values.reshape(signed.shape)[i], seen.steps.reshape(signed.shape)[i])
-        for i in (0, 1)
-    )
-    values = jnp.abs(seen.values.reshape(2 * levels, -1))
-    size = jnp.max(jnp.where(jnp.isfinite(values), values, 0.0), axis=0)
-    return BothWays(up, down, size)
+    ladder = (shrink[:, None] * steps[None]).ravel()
+    signed = jnp.concatenate([jnp.zeros(1, steps.dtype), ladder, -ladder])
+    repeated = jnp.concatenate([which[:1], jnp.tile(which, 2 * levels)])
+    seen = moved(repeated, signed)
+    if not isinstance(seen.values, Tracer):
+        seen = Moved(np.asarray(seen.values), np.asarray(seen.steps))
+    xp: Any = jnp if isinstance(seen.values, Tracer) else np
+    shape = (2, levels, -1)
+    values, distances = seen.values[1:].reshape(shape), seen.steps[1:].reshape(shape)
+    size = xp.max(xp.where(xp.isfinite(values), xp.abs(values), 0.0), axis=(0, 1))
+    up, down = (Moved(values[side], distances[side]) for side in (0, 1))
+    return BothWays(seen.values[0], up, down, size)

@@ -7,6 +7,7 @@ in batches by one compiled loop, and each says how far rounding really let it go
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,15 +24,15 @@ _LARGEST_BATCH = 64
 
 
 class Moved(NamedTuple):
-    """What was seen after each of E moves.
+    """What was seen after each of E moves: JAX or NumPy arrays.
 
     Attributes:
       values: of the function (E,).
       steps: how far each move went (E,), in units of its coordinate or direction.
     """
 
-    values: jax.Array
-    steps: jax.Array
+    values: Any
+    steps: Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,6 +120,37 @@ def moved_values(
     moves = (jnp.pad(which, (0, padding)), jnp.pad(steps, (0, padding)))
     moved = jax.lax.map(one_move, moves, batch_size=size if size > 1 else None)
     return Moved(moved.values[:count], moved.steps[:count])
+
+
+@functools.partial(jax.jit, static_argnames=("call", "batch_size"))
+def evaluate_moves(
+    call: Callable[..., Any],
+    numbers: Any,
+    params: Any,
+    arrays: tuple[Any, ...],
+    which: jax.Array,
+    steps: jax.Array,
+    directions: jax.Array | None,
+    batch_size: int | None,
+) -> Moved:
+    """`moved_values` of `call(numbers, params, *arrays)`, compiled once for `call` and the shapes.
+
+    Args:
+      call: the static part of a function (`split_callable`).
+      numbers: its numbers.
+      params: as for `moved_values`.
+      arrays: further arguments.
+      which: as for `moved_values`.
+      steps: as for `moved_values`.
+      directions: as for `moved_values`.
+      batch_size: as for `moved_values`; None takes `suggested_batch_size`.
+    """
+
+    def f(params: Any) -> Any:
+        return call(numbers, params, *arrays)
+
+    size = suggested_batch_size(f, params) if batch_size is None else batch_size
+    return moved_values(f, params, which, steps, directions=directions, batch_size=size)
 
 
 def suggested_batch_size(f: Callable[[Any], Any], params: Any) -> int:

@@ -1,0 +1,259 @@
+"""The verdict in float64: which gradient is right, by the numerical one's leave.
+
+A gradient at a kink is a matter of convention, and one beside it is not: where kinks are seen, the
+gradients have to be right a little way off as well, so that a wrong one is not excused by a kink.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from jaxlin.data.order import key_words
+from jaxlin.gradients.comparison import Leaves, leaves_like
+from jaxlin.gradients.evaluation import ByHand, Function
+from jaxlin.gradients.referee import Referee, leaf_sizes
+from jaxlin.gradients.report import Verdict
+
+# The numerical derivatives may cost as much as this many evaluations that fill the cache; but this
+# many coordinates are looked at whatever they cost.
+_CACHEFULS, _FEWEST, _SUSPECTS = 30_000, 64, 32
+_MOST_FORWARD = 64
+
+# Rounding in float64: as a share of the largest entry of a leaf, and in units of the noise seen.
+_SHARE, _NOISES = 1e-9, 100.0
+
+# How far beside a kink to look again, times max(1, |p|), and how often.
+_BESIDE, _TIMES_BESIDE = 1e-3, 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Judgement:
+    """What float64 shows.
+
+    Attributes:
+      verdict: without regard to the implementation's own dtype.
+      explanation: a sentence; of a gradient by hand that is wrong only where it is.
+      wrong: which gradients are wrong: `"by hand"`, `"jax.grad"`, both or neither.
+      autodiff: by `jax.grad`.
+      by_hand: or None.
+      tolerance: how far two right gradients may differ by rounding (P,).
+      referee: the numerical derivatives.
+      forward: forward mode at the first of the referee's coordinates; None where there is none.
+      worst: coordinates, the most suspicious first.
+    """
+
+    verdict: Verdict
+    explanation: str
+    wrong: tuple[str, ...]
+    autodiff: Leaves
+    by_hand: Leaves | None
+    tolerance: np.ndarray
+    referee: Referee
+    forward: np.ndarray | None
+    worst: np.ndarray
+
+
+def judge(
+    function: Function,
+    autodiff: Leaves,
+    by_hand: ByHand | None,
+    given: Leaves | None,
+    *,
+    coordinates: int | None,
+    directions: int,
+    key: jax.Array,
+) -> Judgement:
+    """Compares the gradients in float64.
+
+    Args:
+      function: what they are the gradients of.
+      autodiff: by `jax.grad`.
+      by_hand: the function that computes a gradient by hand, or None.
+      given: what it gives, its leaves shaped like those of `autodiff`.
+      coordinates: how many to take the numerical derivative of; None: as many as are quickly done.
+      directions: along how many random directions to take it.
+      key: of what is random.
+    """
+    rng = np.random.default_rng(key_words(key))
+    auto = autodiff.flat
+    hand = auto if given is None else given.flat
+    sizes = leaf_sizes(autodiff)
+    tolerance = _SHARE * sizes + _NOISES * _noise(function, autodiff)
+    gap = np.abs(hand - auto)
+    gap[~np.isfinite(gap)] = np.inf
+    checked = _chosen(function, gap - tolerance, coordinates, rng)
+    drawn = rng.normal(size=(directions, auto.size))
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    referee = Referee(function, autodiff, checked, drawn)
+
+    candidates = {"jax.grad": auto} if given is None else {"jax.grad": auto, "by hand": hand}
+    wrong = {name for name, gradient in candidates.items() if referee.is_wrong_at_slopes(gradient)}
+    wrong |= {name for name, g in candidates.items() if not np.isfinite(g).all()}
+    outside = {name for name, g in candidates.items() if referee.is_outside_at_kinks(g)}
+    if referee.sees_kinks:
+        wrong |= _wrong_beside(function, by_hand, checked, rng)
+    # At a kink jax.grad follows a convention, which need not lie between the sides where several
+    # kinks meet; a gradient by hand may follow the same.
+    follows = "jax.grad" not in wrong and np.all(gap[checked] <= tolerance[checked])
+    if "by hand" in outside and not ("jax.grad" in outside and follows):
+        wrong.add("by hand")
+    excess = np.zeros(auto.size)
+    for gradient in candidates.values():
+        excess[checked] = np.maximum(excess[checked], referee.excess(gradient))
+    differs = _differs_at_slopes(gap > tolerance, referee)
+    verdict, explanation = _verdict(function, referee, wrong, differs, candidates, gap)
+    with np.errstate(invalid="ignore"):
+        suspicion = np.fmax(gap, excess) / np.where(sizes > 0.0, sizes, 1.0)
+    seen = np.zeros(auto.size, bool)
+    seen[checked] = True
+    return Judgement(
+        verdict=verdict,
+        explanation=explanation,
+        wrong=tuple(sorted(wrong)),
+        autodiff=autodiff,
+        by_hand=given,
+        tolerance=tolerance,
+        referee=referee,
+        forward=function.forward_mode(checked[:_MOST_FORWARD]),
+        worst=np.lexsort((~seen, -suspicion)),
+    )
+
+
+def _noise(function: Function, autodiff: Leaves) -> np.ndarray:
+    """Rounding noise (P,): of a leaf the median of what was seen, so that no kink dominates it."""
+    noise = autodiff.replace(function.noise(autodiff))
+    medians = [float(np.median(a)) if a.size else 0.0 for a in noise.arrays]
+    return autodiff.by_leaf([m if np.isfinite(m) else 0.0 for m in medians])
+
+
+def _chosen(
+    function: Function, suspicion: np.ndarray, count: int | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Coordinates to take the numerical derivative of; the suspicious first, if not all (K,)."""
+    total = suspicion.size
+    if count is None:
+        count = max(_FEWEST, _CACHEFULS * function.batch_size() // 64)
+    if count >= total:
+        return np.arange(total)
+    order = np.argsort(-suspicion, kind="stable")
+    suspects = order[: min(_SUSPECTS, count // 2)]
+    suspects = suspects[suspicion[suspects] > 0.0]
+    rest = np.setdiff1d(np.arange(total), suspects)
+    return np.concatenate([suspects, np.sort(rng.choice(rest, count - len(suspects), False))])
+
+
+def _wrong_beside(
+    function: Function, by_hand: ByHand | None, checked: np.ndarray, rng: np.random.Generator
+) -> set[str]:
+    """Which gradients are wrong where the function has slopes, a little way off."""
+    wrong: set[str] = set()
+    for _ in range(_TIMES_BESIDE):
+        flat = function.flat
+        away = rng.choice([-1.0, 1.0], flat.size) * rng.uniform(0.5, 1.0, flat.size)
+        there = function.at(flat + _BESIDE * np.maximum(1.0, np.abs(flat)) * away)
+        autodiff = there.gradient()
+        if not np.isfinite(autodiff.flat).all():
+            continue
+        referee = Referee(there, autodiff, checked, np.zeros((0, flat.size)))
+        if referee.is_wrong_at_slopes(autodiff.flat):
+            wrong.add("jax.grad")
+        if by_hand is not None:
+            given = leaves_like(by_hand(there), autodiff, "by_hand")
+            if referee.is_wrong_at_slopes(given.flat):
+                wrong.add("by hand")
+    return wrong
+
+
+def _differs_at_slopes(differs: np.ndarray, referee: Referee) -> np.ndarray:
+    """Where the two gradients differ and no kink excuses it (P,)."""
+    excused = np.zeros(differs.size, bool)
+    if referee.sees_kinks:
+        # Of what was not looked at nobody knows: it may well be the same kinks.
+        excused[:] = True
+        excused[referee.coordinates] = referee.is_kink
+    return differs & ~excused
+
+
+def _verdict(
+    function: Function,
+    referee: Referee,
+    wrong: set[str],
+    differs: np.ndarray,
+    candidates: dict[str, np.ndarray],
+    gap: np.ndarray,
+) -> tuple[Verdict, str]:
+    if not np.isfinite(function.value()):
+        return "undecided", "The function is not finite at the parameters: there is no slope."
+    if wrong:
+        return "disagrees", _who(function, referee, wrong, candidates)
+    blind = referee.cannot_tell
+    if blind.all():
+        return "undecided", (
+            "The numerical gradient is no better than a guess everywhere: the function changes too "
+            "little, or too abruptly, for float64 to see."
+        )
+    if differs.any():
+        at = int(np.argmax(np.where(differs, gap, -1.0)))
+        leaf, index = function.leaves.place(at)
+        return "undecided", (
+            f"By hand and jax.grad differ by {gap[at]:.3g} at {leaf}{list(index)}: more than "
+            "rounding explains, and less than the numerical gradient can tell."
+        )
+    if referee.sees_kinks:
+        given = "Both gradients are" if len(candidates) > 1 else "jax.grad is"
+        how = "among the derivatives from either side, and right beside the kinks"
+        if any(referee.is_outside_at_kinks(gradient) for gradient in candidates.values()):
+            how = "right beside the kinks; at them, no value between the two sides but a convention"
+        count = int(referee.is_kink.sum())
+        where = (
+            f"{count:,} of the {len(blind):,} coordinates looked at" if count else "some directions"
+        )
+        return "kink", f"The function has a kink at the parameters, along {where}. {given} {how}."
+    names = (
+        "By hand, jax.grad and the numerical"
+        if len(candidates) > 1
+        else "jax.grad and the numerical"
+    )
+    unsure = (
+        f" At {int(blind.sum()):,} coordinates the numerical one cannot tell."
+        if blind.any()
+        else ""
+    )
+    return "agrees", f"{names} gradient agree.{unsure}"
+
+
+def _who(
+    function: Function, referee: Referee, wrong: set[str], candidates: dict[str, np.ndarray]
+) -> str:
+    """Which gradient is wrong, and where most."""
+    sentences = []
+    for name in sorted(wrong & set(candidates)):
+        gradient = candidates[name]
+        excess = referee.excess(gradient)
+        at = int(np.argmax(excess))
+        said = "The gradient by hand" if name == "by hand" else "jax.grad"
+        if excess[at] == 0.0:
+            place = (
+                "along random directions"
+                if referee.excess_across(gradient).any()
+                else ("beside the kinks at the parameters")
+            )
+            sentences.append(f"{said} is wrong {place}.")
+            continue
+        leaf, index = function.leaves.place(int(referee.coordinates[at]))
+        low, high = float(referee.along.low[at]), float(referee.along.high[at])
+        right = f"{low:.8g}" if low == high else f"between {low:.8g} and {high:.8g}"
+        sentences.append(
+            f"{said} is wrong at {leaf}{list(index)}: {gradient[referee.coordinates[at]]:.8g}, "
+            f"where the numerical derivative is {right} (estimated error "
+            f"{referee.along.bound[at]:.1g})."
+        )
+        if name == "jax.grad":
+            sentences.append(
+                "A custom derivative rule, a stop_gradient, or values that pass through integers "
+                "or NumPy do this."
+            )
+    return " ".join(sentences)

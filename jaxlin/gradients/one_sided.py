@@ -1,0 +1,128 @@
+"""Derivatives from the left and from the right: what tells a kink from a slope.
+
+A smooth function's two difference quotients approach each other as the step shrinks; at a kink they
+stay apart, by the same amount at every step. The smallest step that rounding allows bounds how near
+a kink has to be to count as one at the parameters themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlin.gradients.extrapolation import extrapolate
+from jaxlin.gradients.finite_differences import moved_both_ways, values_eps
+from jaxlin.gradients.moves import Moved, evaluate_moves
+
+# How many times their estimated errors two derivatives must differ by to be two, and by what share
+# of the larger.
+_ERRORS, _SHARE = 10.0, 1e-5
+
+
+class OneSided(NamedTuple):
+    """Derivatives along K coordinates or directions, NumPy arrays.
+
+    Attributes:
+      value: the two-sided derivative (K,), where there is one.
+      error: its estimated error (K,).
+      step: the smallest step it is made of (K,).
+      left: the derivative from the left (K,).
+      right: the derivative from the right (K,).
+      side_error: the larger of their estimated errors (K,).
+      jumps: right quotient - left quotient at each step (L, K), the largest step first.
+      steps: those steps (L, K).
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    step: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    side_error: np.ndarray
+    jumps: np.ndarray
+    steps: np.ndarray
+
+    @property
+    def is_kink(self) -> np.ndarray:
+        """Where the two sides differ (K,)."""
+        jump = np.abs(self.right - self.left)
+        size = np.maximum(np.abs(self.right), np.abs(self.left))
+        return jump > _ERRORS * self.side_error + _SHARE * size
+
+    @property
+    def low(self) -> np.ndarray:
+        """The smaller of the two sides at a kink, else the derivative (K,)."""
+        return np.where(self.is_kink, np.minimum(self.left, self.right), self.value)
+
+    @property
+    def high(self) -> np.ndarray:
+        """The larger of the two sides at a kink, else the derivative (K,)."""
+        return np.where(self.is_kink, np.maximum(self.left, self.right), self.value)
+
+    @property
+    def bound(self) -> np.ndarray:
+        """The estimated error of `low` and `high` (K,)."""
+        return np.where(self.is_kink, self.side_error, self.error)
+
+    def certainty(self, index: int) -> str:
+        """How sure a kink is: over which steps the two sides stay as far apart."""
+        jump = self.right[index] - self.left[index]
+        same = np.abs(self.jumps[:, index] - jump) <= 0.1 * abs(jump)
+        if not same.any():
+            return "seen only by extrapolation"
+        steps = self.steps[same, index]
+        return (
+            f"the two sides stay as far apart at {int(same.sum())} of {len(same)} steps, from "
+            f"{steps.max():.1g} down to {steps.min():.1g}"
+        )
+
+
+def one_sided_derivatives(
+    call: Callable[..., Any],
+    numbers: Any,
+    params: Any,
+    arrays: tuple[Any, ...],
+    which: np.ndarray,
+    steps: jax.Array,
+    directions: np.ndarray | None = None,
+) -> OneSided:
+    """The derivatives along coordinates or directions, from both sides.
+
+    Args:
+      call: the static part of the function (`moves.split_callable`).
+      numbers: its numbers.
+      params: where.
+      arrays: its further arguments.
+      which: coordinates or directions (K,).
+      steps: the largest step for each (K,).
+      directions: (K, P), or None for coordinates.
+    """
+    along = None if directions is None else jnp.asarray(directions)
+
+    def moved(which: jax.Array, steps: jax.Array) -> Moved:
+        return evaluate_moves(call, numbers, params, arrays, which, steps, along, None)
+
+    sides = moved_both_ways(moved, jnp.asarray(which), steps)
+    eps = values_eps(lambda params: call(numbers, params, *arrays), params)
+    limit = functools.partial(extrapolate, eps=eps)
+    with np.errstate(all="ignore"):  # what is not finite does not count
+        (left, _), (right, sizes) = sides.left, sides.right
+        central = limit(*sides.central, sides.size, is_central=True)
+        from_left = limit(*sides.left, sides.size, is_central=False)
+        from_right = limit(*sides.right, sides.size, is_central=False)
+        jumps = right - left
+    return OneSided(
+        value=central.value,
+        error=central.error,
+        step=central.step,
+        left=from_left.value,
+        right=from_right.value,
+        side_error=np.maximum(from_left.error, from_right.error),
+        jumps=jumps,
+        steps=sizes,
+    )
