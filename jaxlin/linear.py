@@ -14,12 +14,13 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxlin.checks import check_count
+from jaxlin.checks import check_count, check_positive
 from jaxlin.errors import InputError
 from jaxlin.precision import (
     as_floats,
     compute_dtype,
     first_largest,
+    float64_scope,
     is_floating,
     keeps_float64,
     product,
@@ -78,21 +79,26 @@ def init_params(
       `LinearParams` with W (C, D) and b (C,) or None.
 
     Raises:
-      InputError: a size below 1, or a scale without a key.
+      InputError: a size below 1, a scale without a key or not positive, a dtype not floating.
 
     >>> init_params(4, 3).W.shape
     (3, 4)
     """
     shape = (check_count("num_classes", num_classes), check_count("num_features", num_features))
-    if scale == 0.0:
-        W = jnp.zeros(shape, dtype)
-    elif key is None:
-        raise InputError(
-            f"scale={scale} draws W at random: pass key=jax.random.key(seed), or leave scale at 0."
-        )
-    else:
-        W = jnp.asarray(scale, dtype) * jax.random.normal(key, shape, dtype)
-    return LinearParams(W, jnp.zeros(shape[:1], dtype) if bias else None)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise InputError(f"dtype must be floating, got {dtype!r}.")
+    with float64_scope(jnp.dtype(dtype) == jnp.float64):
+        if scale == 0.0:
+            W = jnp.zeros(shape, dtype)
+        elif key is None:
+            raise InputError(
+                f"scale={scale} draws W at random: pass key=jax.random.key(seed), or leave scale "
+                "at 0."
+            )
+        else:
+            scale = check_positive("scale", scale)
+            W = jnp.asarray(scale, dtype) * jax.random.normal(key, shape, dtype)
+        return LinearParams(W, jnp.zeros(shape[:1], dtype) if bias else None)
 
 
 def prepare_features(

@@ -8,7 +8,6 @@ before the sum, so that a mean of large finite losses does not overflow on the w
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import jax
@@ -33,10 +32,13 @@ Penalty = Callable[[jax.Array], jax.Array]
 
 def check_l2(l2: object) -> None:
     """Raises `InputError` for an l2 that is seen to be no finite, non-negative number."""
-    if isinstance(l2, str) or l2 is None:
+    if isinstance(l2, str | bytes | complex | np.complexfloating) or l2 is None:
         raise InputError(f"l2 must be a number, got {l2!r}.")
-    if isinstance(l2, int | float | np.number) and not (math.isfinite(l2) and l2 >= 0):
-        raise InputError(f"l2 must be finite and not negative, got {l2}.")
+    # Nothing else is looked into: traced, or what JAX puts in the place of a leaf, it has no value.
+    if isinstance(l2, int | float | np.number | np.ndarray):
+        values = np.asarray(l2)
+        if values.dtype.kind not in "biuf" or not np.all(np.isfinite(values) & (values >= 0)):
+            raise InputError(f"l2 must be finite and not negative, got {l2!s:.40}.")
 
 
 def loss_name(loss: object) -> str:
@@ -119,7 +121,7 @@ class Objective:
     ) -> tuple[jax.Array, jax.Array]:
         """`sum_i weight_i L_i` with the weights as they are, and the scores (N, C)."""
         s = scores(params, x)
-        values = self._per_example(s, labels)
+        values = self._per_example(_where_counted(s, weight), labels)
         return jnp.sum(values * weight.astype(values.dtype)), s
 
     def penalty_term(self, params: LinearParams) -> jax.Array:
@@ -149,7 +151,7 @@ class Objective:
             )
         s = scores(params, x)
         score_gradient = (
-            loss.score_gradient(s, class_indices(labels, s.shape[-1]))
+            loss.score_gradient(_where_counted(s, weight), class_indices(labels, s.shape[-1]))
             * weight.astype(s.dtype)[:, None]
         )
         gradient = product(score_gradient, as_floats(x, s.dtype).astype(s.dtype), (0, 0))
@@ -212,6 +214,11 @@ def _prepare(
     x, dtype = prepare_features(params.W.dtype, x)
     wide = jax.tree.map(lambda leaf: leaf.astype(compute_dtype(leaf.dtype)), params)
     return wide, x, dtype
+
+
+def _where_counted(s: jax.Array, weight: jax.Array) -> jax.Array:
+    """The scores, 0 in rows of weight 0: a loss there may be infinite, and 0 times that is NaN."""
+    return jnp.where((weight == 0.0)[:, None], 0.0, s)
 
 
 def _shares(

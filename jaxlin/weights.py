@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from jaxlin.checks import as_sample_weight
 from jaxlin.precision import as_floats
 
 
-def shares(
-    sample_weight: jax.typing.ArrayLike | None, num_examples: int, dtype: jax.typing.DTypeLike
-) -> jax.Array:
+def shares(sample_weight: Any, num_examples: int, dtype: jax.typing.DTypeLike) -> jax.Array:
     """Weights with sum 1, (N,).
 
     Args:
@@ -20,7 +20,10 @@ def shares(
       num_examples: N.
       dtype: of what is returned; wider weights are brought to size before they are rounded to it.
 
-    >>> shares(np.array([1e300, 3e300]), 2, jnp.float32).tolist()
+    Raises:
+      InputError: weights that are no JAX array and not what they have to be.
+
+    >>> shares([1e300, 3e300], 2, jnp.float32).tolist()
     [0.25, 0.75]
     """
     if sample_weight is None:
@@ -28,9 +31,8 @@ def shares(
     if isinstance(sample_weight, jax.Array):
         weight = as_floats(sample_weight, dtype)
     else:
-        wide = np.asarray(sample_weight).astype(np.float64)
-        largest = wide.max(initial=0.0)
-        weight = jnp.asarray((wide / largest if 0.0 < largest < np.inf else wide).astype(dtype))
+        wide = as_sample_weight(sample_weight, num_examples)
+        weight = jnp.asarray((wide / wide.max()).astype(dtype))
     chex.assert_shape(weight, (num_examples,))
     weight = weight.astype(jnp.promote_types(weight.dtype, dtype))
     # The largest is divided out before the sum, which could overflow; and before that it is brought

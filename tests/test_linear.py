@@ -243,12 +243,23 @@ def test_params_start_at_zero_or_normal() -> None:
     assert abs(float(jnp.mean(drawn.W))) < 0.02
     again = jaxlin.init_params(400, 50, key=jax.random.key(0), scale=0.5)
     assert np.array_equal(drawn.W, again.W)
-    assert jaxlin.init_params(D, C, dtype=jnp.float16).W.dtype == jnp.float16
+    for dtype in (jnp.float16, jnp.float64):
+        for scale in (0.0, 1.0):
+            leaves = jax.tree.leaves(
+                jaxlin.init_params(D, C, key=jax.random.key(0), scale=scale, dtype=dtype)
+            )
+            assert [leaf.dtype for leaf in leaves] == [dtype, dtype]
 
 
 def test_params_that_cannot_be_made_are_named() -> None:
     with pytest.raises(jaxlin.InputError, match=r"scale=0.1 draws W at random: pass key="):
         jaxlin.init_params(D, C, scale=0.1)
+    for scale in (-1.0, np.nan, np.inf, "1", 1j):
+        with pytest.raises(jaxlin.InputError, match="scale must be a positive, finite number"):
+            jaxlin.init_params(D, C, key=jax.random.key(0), scale=scale)  # pyright: ignore[reportArgumentType]
+    for dtype in (jnp.int32, jnp.complex64, bool):
+        with pytest.raises(jaxlin.InputError, match="dtype must be floating"):
+            jaxlin.init_params(D, C, dtype=dtype)
     with pytest.raises(jaxlin.InputError, match="num_features must be at least 1, got 0"):
         jaxlin.init_params(0, C)
     with pytest.raises(jaxlin.InputError, match=r"num_classes must be a whole number, got 2.5"):

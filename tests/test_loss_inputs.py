@@ -15,6 +15,7 @@ from loss_programs import AUTODIFF, BY_HAND, PROBABILITIES, VALUE, random_scores
 from problems import LOSSES
 
 import jaxlin
+from jaxlin import losses
 
 F32_MAX = float(np.finfo(np.float32).max)
 
@@ -123,7 +124,37 @@ def test_integer_scores_are_computed_in_float32(name: str) -> None:
     assert np.array_equal(found, VALUE[name](scores.astype(np.float32), label))
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_integer_scores_of_64_bits_are_converted_before_jax_cuts_them(name: str) -> None:
+    scores, label = np.array([[0, 2**40, 2**33]]), np.array([1])
+    with jax.enable_x64(True):
+        wide = jnp.asarray(scores)
+    for f in (LOSSES[name], LOSSES[name].score_gradient, jax.jit(LOSSES[name])):
+        expected = f(scores.astype(np.float32), label)
+        assert np.array_equal(f(wide, label), expected)
+    found = LOSSES[name](scores, label)
+    assert np.array_equal(found, LOSSES[name](scores.astype(np.float32), label))
+    assert np.array_equal(
+        losses.softmax_probabilities(scores),
+        losses.softmax_probabilities(scores.astype(np.float32)),
+    )
+
+
 # Labels
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_jax_labels_of_64_bits_need_no_global_switch(name: str) -> None:
+    scores = np.array([[1.0, 2.0, 4.0], [1.0, 2.0, 4.0]], np.float32)
+    with jax.enable_x64(True):
+        labels, beyond = jnp.asarray([0, 2]), jnp.asarray([0, 2**32 + 1])
+    for f in (LOSSES[name], LOSSES[name].score_gradient):
+        expected = f(scores, np.array([0, 2]))
+        assert np.array_equal(f(scores, labels), expected)
+        np.testing.assert_allclose(jax.jit(f)(scores, labels), expected, rtol=1e-6)
+        with pytest.raises(jaxlin.InputError, match=r"got 4294967297 at index \(1,\)"):
+            f(scores, beyond)
+        assert np.isnan(jax.jit(f)(scores, beyond)[1]).all()
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -254,7 +254,9 @@ def test_any_leading_dimensions_are_kept(name: str) -> None:
 # The loss objects
 
 
-@pytest.mark.parametrize("margin", [0.0, -1.0, math.nan, math.inf, "wide", None])
+@pytest.mark.parametrize(
+    "margin", [0.0, -1.0, math.nan, math.inf, "wide", "1", True, 10**400, 1j, None]
+)
 def test_a_margin_that_is_not_positive_is_an_error(margin: Any) -> None:
     for kind in (
         losses.WestonWatkinsHinge,

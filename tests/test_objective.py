@@ -176,8 +176,51 @@ def test_at_zero_parameters_all_wrong_classes_tie(name: str) -> None:
 def test_without_l2_large_weights_cost_nothing(dtype: str, size: float) -> None:
     params = LinearParams(jnp.asarray([[-size], [size]], dtype))
     x, labels = jnp.ones((2, 1), dtype), np.zeros(2, int)
-    found = VALUE(Objective(losses.weston_watkins_hinge), params, x, labels)
+    objective = Objective(losses.weston_watkins_hinge)
+    found = VALUE(objective, params, x, labels)
     np.testing.assert_allclose(float(found), 2 * size + 1, rtol=1e-3)
+    for f in (BY_HAND, AUTODIFF):
+        assert np.asarray(f(objective, params, x, labels).W).tolist() == [[-1.0], [1.0]]
+
+
+# The square of 1e20 is beyond float32, 1e-10 times it is not; that of 1e-25 is flushed to 0.
+@pytest.mark.parametrize(("l2", "size"), [(1e-10, 1e20), (1e30, 1e-25), (3e38, 1e-30), (0.25, 3.0)])
+def test_the_penalty_is_finite_where_it_can_be(l2: float, size: float) -> None:
+    params = LinearParams(jnp.asarray([[size, -size]]))
+    objective = Objective(SOFTMAX, l2)
+    value, gradient = jax.value_and_grad(lambda p: objective.penalty_term(p))(params)
+    np.testing.assert_allclose(value, l2 * size * size * 2, rtol=1e-6)
+    by_hand = objective.penalty_gradient_by_hand(params)
+    for found in (gradient, by_hand):
+        np.testing.assert_allclose(found.W, [[2 * l2 * size, -2 * l2 * size]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.5])
+def test_the_derivative_in_l2_is_the_sum_of_squares_at_zero_too(l2: float) -> None:
+    params = LinearParams(jnp.asarray([[1.0, 2.0], [0.0, -1.0]]))
+
+    def value(l2: jax.Array) -> jax.Array:
+        return Objective(SOFTMAX, l2).penalty_term(params)
+
+    assert float(jax.jit(jax.grad(value))(jnp.asarray(l2))) == 6.0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_half_width_parameters_are_computed_in_float32(name: str, dtype: str) -> None:
+    d = data(weighted=True)
+    narrow, x = d.params(dtype), jnp.asarray(d.x, dtype)
+    wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), narrow)
+    objective = Objective(LOSSES[name], 1e-9)  # 0 in float16
+    arguments = (x.astype(jnp.float32), d.labels, d.weight)
+    value = VALUE(objective, narrow, x, *arguments[1:])
+    assert value.dtype == dtype
+    assert float(value) == float(VALUE(objective, wide, *arguments).astype(dtype))
+    found = BY_HAND(objective, narrow, x, *arguments[1:])
+    expected = BY_HAND(objective, wide, *arguments)
+    for narrow_leaf, leaf in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        assert narrow_leaf.dtype == dtype
+        assert np.array_equal(narrow_leaf, leaf.astype(dtype))
 
 
 def test_any_function_serves_as_a_loss() -> None:
@@ -204,7 +247,11 @@ def test_what_cannot_be_an_objective_is_named() -> None:
         Objective(nonsense)
     with pytest.raises(jaxlin.InputError, match="penalty must be a function of W"):
         Objective(SOFTMAX, penalty=nonsense)
-    for l2 in (-1.0, float("nan"), float("inf"), "1", None, np.float32(-1.0), -1):
+    infinite = np.array([0.0, np.inf])
+    for l2 in (
+        *(-1.0, float("nan"), float("inf"), "1", None, np.float32(-1.0), -1),
+        *(10**400, 1j, np.complex64(1.0), b"1", np.array(-1.0), infinite, np.array("1")),
+    ):
         bad: Any = l2
         with pytest.raises(jaxlin.InputError, match="l2 must be"):
             Objective(SOFTMAX, bad)

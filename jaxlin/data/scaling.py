@@ -62,19 +62,27 @@ class Scaling:
 
         Returns:
           W (C, D) and b (C,) for raw features; b is None only if there was none and no shift.
+
+        Raises:
+          InputError: the dtype of W cannot hold the result.
         """
         dtype = params.W.dtype
         scale, shift = np.asarray(self.scale, np.float64), np.asarray(self.shift, np.float64)
-        W = np.asarray(params.W, np.float64) * scale
-        shifts = W @ np.broadcast_to(shift, W.shape[1:])
-        if params.b is None and not np.any(shift):
-            b = None
-        else:
-            b = (0.0 if params.b is None else np.asarray(params.b, np.float64)) - shifts
-        with float64_scope(dtype == jnp.float64):
-            return LinearParams(
-                jnp.asarray(W.astype(dtype)), None if b is None else jnp.asarray(b.astype(dtype))
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            W = np.asarray(params.W, np.float64) * scale
+            if params.b is None and not np.any(shift):
+                b = None
+            else:
+                b = np.zeros(len(W)) if params.b is None else np.asarray(params.b, np.float64)
+                b = (b - W @ np.broadcast_to(shift, W.shape[1:])).astype(dtype)
+            W = W.astype(dtype)
+        if not all(np.isfinite(leaf).all() for leaf in (W, b) if leaf is not None):
+            raise InputError(
+                f"Parameters for raw features are too large for {np.dtype(dtype)!r}. Rescale X by "
+                "hand, or compute in float64."
             )
+        with float64_scope(dtype == jnp.float64):
+            return LinearParams(jnp.asarray(W), None if b is None else jnp.asarray(b))
 
     @staticmethod
     def standardize(x: np.ndarray) -> Scaling:

@@ -210,3 +210,10 @@ def test_features_too_small_for_a_factor_get_a_finite_one() -> None:
 def test_what_cannot_be_scaled_is_an_error(make: Any, x: Any, message: str) -> None:
     with pytest.raises(jaxlin.InputError, match=message):
         make(x)
+
+
+def test_parameters_beyond_their_dtype_are_an_error() -> None:
+    params = LinearParams(jnp.ones((2, 3)), jnp.zeros(2))
+    for scaling in (Scaling(0.0, 1e200), Scaling(1e30, 1e30), Scaling(1e308, 1e308)):
+        with pytest.raises(jaxlin.InputError, match=r"too large for dtype\('float32'\)"):
+            scaling.fold(params)
