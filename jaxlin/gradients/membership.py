@@ -1,0 +1,251 @@
+"""Whether a gradient is one of the subgradients of a hinge.
+
+The subgradients are `fixed + A beta`, with the multipliers beta in a box or in a simplex an example
+(`jaxlin.gradients.subdifferential`). Around a gradient lies a box of what rounding may have done to
+it; either some beta reaches that box, which proves that the gradient is a subgradient, or the
+direction from the nearest point to it separates the two, which proves that it is not: along that
+direction V the gradient claims a slope above the one-sided derivative f'(p; V), by more than
+rounding. An accelerated projected gradient method finds one or the other.
+
+Source: A. Beck and M. Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear
+inverse problems", SIAM Journal on Imaging Sciences 2 (1), 2009; the restart is that of
+B. O'Donoghue and E. Candes, "Adaptive restart for accelerated gradient schemes", Foundations of
+Computational Mathematics 15, 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from jaxlin.gradients.closed_form import HostProblem
+from jaxlin.gradients.subdifferential import Ties, support
+
+_ROUNDS, _STEPS, _LOOK_EVERY, _POWER_STEPS = 10, 200, 10, 30
+
+# Multipliers this near to a bound lie on it; what a least squares problem may hold.
+_ON_BOUND, _MOST_NUMBERS, _MOST_FREE = 1e-10, 4_000_000, 2_000
+
+# By what part of the box a gradient has to be separated from it.
+_SEPARATION = 0.05
+
+ANOTHER = "another element"
+
+
+class Membership(NamedTuple):
+    """Whether a gradient is a subgradient.
+
+    Attributes:
+      answer: `"member"`, `"outside"` or `"undecided"`, each but the last proven.
+      nearest: the subgradient nearest to it that was found (C, E).
+      distance: the largest difference from it, in units of the tolerance.
+      convention: how the ties were counted, in words; empty where there are none or the gradient
+        is outside.
+    """
+
+    answer: Literal["member", "outside", "undecided"]
+    nearest: np.ndarray
+    distance: float
+    convention: str
+
+
+class _Image:
+    """The linear map from multipliers to gradients, in units of the tolerance."""
+
+    def __init__(
+        self, problem: HostProblem, ties: Ties, gradient: np.ndarray, tolerance: np.ndarray
+    ) -> None:
+        self.problem, self.ties, self.tolerance = problem, ties, tolerance
+        self.smooth = problem.gradient(ties.fixed) + problem.penalty
+        self.target = (gradient - self.smooth) / tolerance
+
+    def __call__(self, beta: np.ndarray) -> np.ndarray:
+        """`A beta` (C, E)."""
+        score_gradient = self.ties.score_gradient(beta)
+        return self.problem.gradient(score_gradient, self.ties.rows) / self.tolerance
+
+    def nearest(self, beta: np.ndarray) -> np.ndarray:
+        """The subgradient of multipliers (C, E)."""
+        return self.smooth + self(beta) * self.tolerance
+
+    def slopes(self, direction: np.ndarray) -> np.ndarray:
+        """`A^T V` (T, C), each example's not yet times its weight."""
+        scaled = direction / self.tolerance
+        found = np.empty(self.ties.tied.shape)
+        for block, x in self.problem.blocks(self.ties.rows):
+            moved = x @ scaled.T
+            moved -= moved[np.arange(len(moved)), self.ties.labels[block], None]
+            found[block] = np.where(self.ties.tied[block], moved, 0.0)
+        return found
+
+    def is_separated(self, residual: np.ndarray) -> bool:
+        """Whether the gradient and all of its box lie beyond every subgradient."""
+        direction = _beyond_box(residual)
+        reach = float(self.ties.shares @ support(self.ties, slice(None), self.slopes(direction)))
+        claimed = float(np.vdot(self.target, direction))
+        return claimed - reach > (1.0 + _SEPARATION) * float(np.abs(direction).sum())
+
+    def squared_norm(self) -> float:
+        """The largest eigenvalue of `A^T A`, from above as far as power steps can tell."""
+        v, value = (
+            self.ties.tied
+            * np.linspace(1.0, 2.0, self.ties.tied.size).reshape(self.ties.tied.shape),
+            0.0,
+        )
+        for _ in range(_POWER_STEPS):
+            length = float(np.linalg.norm(v))
+            if length == 0.0:
+                break
+            v = self.ties.shares[:, None] * self.slopes(self(v / length))
+            value = float(np.linalg.norm(v))
+        return 1.1 * value
+
+    def columns(self, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """The columns of A of some multipliers (C * E, K)."""
+        labels = self.ties.labels[rows]
+        found = np.zeros((len(rows), *self.tolerance.shape))
+        at = np.arange(len(rows))
+        for block, x in self.problem.blocks(self.ties.rows[rows]):
+            x = self.ties.shares[rows[block], None] * x
+            found[at[block], classes[block]] += x
+            found[at[block], labels[block]] -= x
+        return (found / self.tolerance).reshape(len(rows), -1).T
+
+
+def _beyond_box(residual: np.ndarray) -> np.ndarray:
+    """What of a residual, in units of the tolerance, rounding does not explain."""
+    return np.sign(residual) * np.maximum(np.abs(residual) - 1.0, 0.0)
+
+
+def membership(
+    problem: HostProblem,
+    ties: Ties,
+    gradient: np.ndarray,
+    tolerance: np.ndarray,
+    candidates: Sequence[tuple[str, np.ndarray]],
+) -> Membership:
+    """Whether a gradient is a subgradient, up to rounding.
+
+    Args:
+      problem: the objective.
+      ties: its ties.
+      gradient: (C, E).
+      tolerance: what rounding may do to each coordinate (C, E), positive.
+      candidates: multipliers (T, C) to try first, with a name.
+
+    Returns:
+      `Membership`.
+    """
+    image = _Image(problem, ties, gradient, tolerance)
+    if not ties.count:
+        distance = float(np.max(np.abs(image.target), initial=0.0))
+        answer = "member" if distance <= 1.0 else "outside"
+        return Membership(answer, image.smooth, distance, "")
+    best, least = np.zeros(ties.tied.shape), np.inf
+    for name, beta in candidates:
+        distance = float(np.max(np.abs(image.target - image(beta))))
+        if distance <= 1.0:
+            return Membership("member", image.nearest(beta), distance, name)
+        if distance < least:
+            best, least = beta, distance
+    return _projected(image, best)
+
+
+def _projected(image: _Image, beta: np.ndarray) -> Membership:
+    """The nearest subgradient, until it is near enough or separated."""
+    norm = image.squared_norm()
+    step = 1.0 / norm if norm > 0.0 else 0.0
+
+    def verdict(beta: np.ndarray) -> Membership | None:
+        residual = image.target - image(beta)
+        distance = float(np.max(np.abs(residual)))
+        if distance <= 1.0:
+            return Membership("member", image.nearest(beta), distance, ANOTHER)
+        if image.is_separated(residual):
+            return Membership("outside", image.nearest(beta), distance, "")
+        return None
+
+    for _ in range(_ROUNDS):
+        at, momentum = beta, 1.0
+        for count in range(_STEPS):
+            if count % _LOOK_EVERY == 0 and (found := verdict(beta)):
+                return found
+            slope = image.ties.shares[:, None] * image.slopes(_beyond_box(image.target - image(at)))
+            after = project(image.ties, at + step * slope)
+            if np.vdot(at - after, after - beta) > 0.0:
+                momentum = 1.0
+            grown = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
+            at = after + (momentum - 1.0) / grown * (after - beta)
+            beta, momentum = after, grown
+        beta = _polished(image, beta)
+    residual = float(np.max(np.abs(image.target - image(beta))))
+    return verdict(beta) or Membership("undecided", image.nearest(beta), residual, "")
+
+
+def project(ties: Ties, beta: np.ndarray) -> np.ndarray:
+    """The nearest multipliers that are allowed (T, C)."""
+    clipped = np.where(ties.tied, np.clip(beta, 0.0, 1.0), 0.0)
+    if not ties.is_simplex:
+        return clipped
+    # The nearest point of a simplex takes the same amount off everywhere, and what is left above 0.
+    ordered = -np.sort(-np.where(ties.tied, beta, -np.inf), axis=1)
+    counts = np.arange(1, beta.shape[1] + 1)
+    finite = np.isfinite(ordered)
+    excess = (np.cumsum(np.where(finite, ordered, 0.0), axis=1) - 1.0) / counts
+    used = (finite & (ordered > excess)).sum(axis=1)
+    amount = excess[np.arange(len(beta)), np.maximum(used, 1) - 1, None]
+    onto = np.where(ties.tied, np.maximum(beta - amount, 0.0), 0.0)
+    positive = np.where(ties.tied, np.maximum(beta, 0.0), 0.0)
+    is_inside = ~ties.is_whole & (positive.sum(axis=1) <= 1.0)
+    return np.where(is_inside[:, None], positive, onto)
+
+
+def _polished(image: _Image, beta: np.ndarray) -> np.ndarray:
+    """Least squares over the multipliers that lie on no bound, where these are few."""
+    ties = image.ties
+    for _ in range(_ROUNDS):
+        rows, classes, partners = _free(ties, beta)
+        size = image.tolerance.size
+        if not len(rows) or len(rows) > _MOST_FREE or len(rows) * size > _MOST_NUMBERS:
+            return beta
+        columns = image.columns(rows, classes)
+        has_partner = partners >= 0
+        if has_partner.any():
+            columns[:, has_partner] -= image.columns(rows[has_partner], partners[has_partner])
+        residual = (image.target - image(beta)).ravel()
+        change = np.linalg.lstsq(columns, residual, rcond=1e-12)[0]
+        move = np.zeros(beta.shape)
+        np.add.at(move, (rows, classes), change)
+        np.add.at(move, (rows[has_partner], partners[has_partner]), -change[has_partner])
+        length = _room(ties, beta, move)
+        beta = project(ties, beta + min(length, 1.0) * move)
+        if length >= 1.0:
+            break
+    return beta
+
+
+def _free(ties: Ties, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Multipliers off their bounds, and the class that gives what another takes, or -1."""
+    if not ties.is_simplex:
+        rows, classes = np.nonzero(ties.tied & (beta > _ON_BOUND) & (beta < 1.0 - _ON_BOUND))
+        return rows, classes, np.full(len(rows), -1)
+    is_full = ties.is_whole | (beta.sum(axis=1) > 1.0 - _ON_BOUND)
+    giver = np.argmax(beta, axis=1)
+    free = ties.tied & (beta > _ON_BOUND)
+    free[is_full, giver[is_full]] = False
+    rows, classes = np.nonzero(free)
+    return rows, classes, np.where(is_full[rows], giver[rows], -1)
+
+
+def _room(ties: Ties, beta: np.ndarray, move: np.ndarray) -> float:
+    """How far a move can go until the first multiplier meets a bound."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lower = np.where(move < 0.0, beta / -move, np.inf)
+        if not ties.is_simplex:
+            upper = np.where(move > 0.0, (1.0 - beta) / move, np.inf)
+        else:
+            total, moved = beta.sum(axis=1), move.sum(axis=1)
+            upper = np.where(moved > _ON_BOUND, (1.0 - total) / moved, np.inf)
+    return float(min(lower.min(initial=np.inf), upper.min(initial=np.inf)))
