@@ -14,7 +14,7 @@ import jaxlin
 from jaxlin.cli.evaluate import evaluate
 from jaxlin.cli.info import info
 from jaxlin.cli.ladder import ladder
-from jaxlin.cli.output import say, survive_any_text
+from jaxlin.cli.output import prepare_streams, say
 from jaxlin.cli.predict import predict
 from jaxlin.cli.train import train
 from jaxlin.errors import DataFormatError, DivergedError, InputError
@@ -34,7 +34,8 @@ for command in (train, evaluate, predict, info, ladder):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its exit code."""
-    survive_any_text()
+    if not prepare_streams():
+        sys.exit(_fail("standard output is closed: results have nowhere to go.", _FAILED))
     code = _run(arguments)
     try:
         sys.stdout.flush()
@@ -68,7 +69,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (BrokenPipeError, SystemExit):  # click makes the latter of the former
         return _nobody_reads()
     except OSError as problem:
-        where = f"{problem.filename}: " if problem.filename else ""
+        where = f"{problem.filename}: " if problem.filename else "the output cannot be written: "
         return _fail(f"{where}{problem.strerror or problem}", _FAILED)
     except MemoryError:
         return _fail("the data do not fit into memory.", _FAILED)

@@ -13,11 +13,18 @@ import click
 from rich.console import Console
 
 
-def survive_any_text() -> None:
-    """Characters that a stream's encoding lacks become escapes instead of an error."""
+def prepare_streams() -> bool:
+    """Makes the streams take any text; whether there is a standard output at all.
+
+    Characters that a stream's encoding lacks become escapes instead of an error. Messages go
+    nowhere where standard error is closed; Python would print them as results.
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    return sys.stdout is not None
 
 
 def results_console() -> Console:

@@ -21,7 +21,7 @@ class TrainingProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(
-            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[place]}"),
             BarColumn(),
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
@@ -34,7 +34,7 @@ class TrainingProgress:
 
     def __enter__(self) -> TrainingProgress:
         self._bar.start()
-        self._task = self._bar.add_task("compiling", total=None)
+        self._task = self._bar.add_task("compiling", total=None, place="")
         return self
 
     def __exit__(
@@ -56,7 +56,14 @@ class TrainingProgress:
         elif report.seconds > self._first[1]:
             pace = (report.examples - self._first[0]) / (report.seconds - self._first[1])
             words += f", {pace:,.0f} examples/s"
-        self._bar.update(self._task, total=report.epochs, completed=report.epoch, description=words)
+        place = f"epoch {report.epoch}/{report.epochs}"
+        self._bar.update(
+            self._task,
+            total=report.epochs,
+            completed=report.epoch,
+            description=words,
+            place=place,
+        )
         tenth = max(1, report.epochs // 10)
         if not self._console.is_terminal and report.epoch % tenth == 0:
-            self._console.print(f"epoch {report.epoch}/{report.epochs}: {words}", soft_wrap=True)
+            self._console.print(f"{place}: {words}", soft_wrap=True)
