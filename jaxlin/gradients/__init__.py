@@ -5,6 +5,7 @@ to train with. The gradient written by hand is `Objective.gradient_by_hand`; the
 `jax.grad`.
 """
 
+from jaxlin.gradients.checking import check
 from jaxlin.gradients.finite_differences import (
     NumericalGradient,
     NumericalSample,
@@ -12,10 +13,18 @@ from jaxlin.gradients.finite_differences import (
     numerical_sample,
     numerical_with_error,
 )
+from jaxlin.gradients.objective_check import check_objective
+from jaxlin.gradients.report import Coordinate, GradientReport, Kink, Pair
 
 __all__ = [
+    "Coordinate",
+    "GradientReport",
+    "Kink",
     "NumericalGradient",
     "NumericalSample",
+    "Pair",
+    "check",
+    "check_objective",
     "numerical",
     "numerical_sample",
     "numerical_with_error",

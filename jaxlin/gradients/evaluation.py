@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxlin.errors import InputError
 from jaxlin.gradients.comparison import Leaves, leaves_of
 from jaxlin.gradients.finite_differences import largest_steps
-from jaxlin.gradients.moves import scalar, split_callable, suggested_batch_size
+from jaxlin.gradients.moves import intermediate_bytes, scalar, split_callable
 from jaxlin.gradients.one_sided import OneSided, one_sided_derivatives
 
 # Draws of the rounding noise, and by how many units in the last place they move the inputs.
@@ -33,12 +33,12 @@ def is_array(leaf: Any) -> bool:
 
 
 def widened(tree: Any) -> Any:
-    """The same pytree with its floating-point arrays in float64; NumPy stays NumPy."""
+    """A copy of the pytree with its floating-point arrays in float64; NumPy stays NumPy."""
 
     def widen(leaf: Any) -> Any:
-        if not is_array(leaf) or not jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf
-        return leaf.astype(np.float64)
+        if is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf.astype(np.float64)
+        return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
     return jax.tree.map(widen, tree)
 
@@ -164,11 +164,12 @@ class Function:
             self.call, self.numbers, self.params, self.arrays, which, steps, directions
         )
 
-    def batch_size(self) -> int:
-        """How many evaluations fit into the cache: a measure of what one costs."""
-        return suggested_batch_size(
+    def bytes_of_one_value(self) -> int:
+        """Bytes that one evaluation writes, moved parameters included: a measure of its cost."""
+        results = intermediate_bytes(
             lambda params: self.call(self.numbers, params, *self.arrays), self.params
         )
+        return results + 4 * self.flat.nbytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxlin.checks import as_key, check_count
 from jaxlin.errors import InputError
 from jaxlin.gradients.comparison import Leaves, compared, coordinate, leaves_like
-from jaxlin.gradients.evaluation import ByHand, Function, widened
+from jaxlin.gradients.evaluation import ByHand, Function, is_array, widened
 from jaxlin.gradients.explanations import Explanation, explain, explain_shapes
 from jaxlin.gradients.judgement import Judgement, judge
 from jaxlin.gradients.referee import leaf_sizes
@@ -134,7 +134,10 @@ def _in_own_dtype(
         own = jax.tree.map(jnp.asarray, params)
         gradients = {"jax.grad": leaves_like(jax.grad(f)(own, *args), function.leaves, "jax.grad")}
         if by_hand is not None:
-            gradients["by hand"] = leaves_like(by_hand(params, *args), function.leaves, "by_hand")
+            # What it writes into is its own copy.
+            copies = jax.tree.map(lambda v: v.copy() if is_array(v) else v, (params, args))
+            found = by_hand(copies[0], *copies[1])
+            gradients["by hand"] = leaves_like(found, function.leaves, "by_hand")
     return _Narrow(widest, gradients)
 
 
@@ -162,12 +165,15 @@ def _report(
 ) -> GradientReport:
     autodiff, scale = judged.autodiff, _scale(judged.autodiff)
     verdict, explanation, cause = judged.verdict, judged.explanation, None
-    if judged.wrong == ("by hand",) and judged.by_hand is not None:
-        if np.any(~(np.abs(judged.by_hand.flat - autodiff.flat) <= judged.tolerance)):
+    if judged.wrong == ("by hand",):
+        where = judged.evidence
+        if np.any(~(np.abs(where.by_hand.flat - where.autodiff.flat) <= where.tolerance)):
+            problem = _problem(function, args)
             cause, explanation = explain(
-                _less_kinks(judged), autodiff, function.leaves, judged.tolerance,
-                _problem(function, args),
-            )  # fmt: skip
+                where.by_hand, where.autodiff, where.function.leaves, where.tolerance, problem
+            )
+            if where.function is not function:
+                explanation += " This was seen a little beside the kinks at the parameters."
     elif narrow is not None and verdict in ("agrees", "kink"):
         verdict, more, cause = _judge_narrow(narrow, judged)
         explanation = f"{explanation} {more}".strip()
@@ -191,15 +197,6 @@ def _report(
         num_coordinates=autodiff.flat.size,
         num_directions=len(referee.directions),
     )
-
-
-def _less_kinks(judged: Judgement) -> Leaves:
-    """The gradient by hand, as if it were right where a kink lets it choose."""
-    assert judged.by_hand is not None
-    flat, referee = judged.by_hand.flat.copy(), judged.referee
-    chosen = referee.coordinates[referee.is_kink & (referee.excess(flat) == 0.0)]
-    flat[chosen] = judged.autodiff.flat[chosen]
-    return judged.by_hand.replace(flat)
 
 
 def _columns(judged: Judgement) -> dict[str, np.ndarray]:

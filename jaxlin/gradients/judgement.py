@@ -14,12 +14,13 @@ import numpy as np
 from jaxlin.data.order import key_words
 from jaxlin.gradients.comparison import Leaves, leaves_like
 from jaxlin.gradients.evaluation import ByHand, Function
+from jaxlin.gradients.extrapolation import num_steps
 from jaxlin.gradients.referee import Referee, leaf_sizes
 from jaxlin.gradients.report import Verdict
 
-# The numerical derivatives may cost as much as this many evaluations that fill the cache; but this
-# many coordinates are looked at whatever they cost.
-_CACHEFULS, _FEWEST, _SUSPECTS = 30_000, 64, 32
+# The numerical derivatives may move so many bytes; but so many coordinates are looked at whatever
+# that costs, and at most so many of them because they are suspicious.
+_MOST_BYTES, _FEWEST, _SUSPECTS = 1 << 33, 64, 32
 _MOST_FORWARD = 64
 
 # Rounding in float64: as a share of the largest entry of a leaf, and in units of the noise seen.
@@ -27,6 +28,25 @@ _SHARE, _NOISES = 1e-9, 100.0
 
 # How far beside a kink to look again, times max(1, |p|), and how often.
 _BESIDE, _TIMES_BESIDE = 1e-3, 2
+
+_SAID = {"by hand": "The gradient by hand", "jax.grad": "jax.grad"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evidence:
+    """Where a gradient by hand was seen to be wrong.
+
+    Attributes:
+      function: at the parameters, or a little beside them.
+      autodiff: there.
+      by_hand: there; where a kink lets it choose, as if it had chosen as `jax.grad` does.
+      tolerance: how far the two may differ by rounding (P,).
+    """
+
+    function: Function
+    autodiff: Leaves
+    by_hand: Leaves
+    tolerance: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +57,7 @@ class Judgement:
       verdict: without regard to the implementation's own dtype.
       explanation: a sentence; of a gradient by hand that is wrong only where it is.
       wrong: which gradients are wrong: `"by hand"`, `"jax.grad"`, both or neither.
+      evidence: on the gradient by hand (on `jax.grad` itself where there is none).
       autodiff: by `jax.grad`.
       by_hand: or None.
       tolerance: how far two right gradients may differ by rounding (P,).
@@ -48,6 +69,7 @@ class Judgement:
     verdict: Verdict
     explanation: str
     wrong: tuple[str, ...]
+    evidence: Evidence
     autodiff: Leaves
     by_hand: Leaves | None
     tolerance: np.ndarray
@@ -80,39 +102,49 @@ def judge(
     rng = np.random.default_rng(key_words(key))
     auto = autodiff.flat
     hand = auto if given is None else given.flat
-    sizes = leaf_sizes(autodiff)
-    tolerance = _SHARE * sizes + _NOISES * _noise(function, autodiff)
+    sizes, noise = leaf_sizes(autodiff), _noise(function, autodiff)
+    tolerance = _SHARE * sizes + _NOISES * noise
     gap = np.abs(hand - auto)
     gap[~np.isfinite(gap)] = np.inf
     checked = _chosen(function, gap - tolerance, coordinates, rng)
     drawn = rng.normal(size=(directions, auto.size))
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    referee = Referee(function, autodiff, checked, drawn)
+    referee = Referee(function, autodiff, checked, drawn, noise)
 
     candidates = {"jax.grad": auto} if given is None else {"jax.grad": auto, "by hand": hand}
-    wrong = {name for name, gradient in candidates.items() if referee.is_wrong_at_slopes(gradient)}
-    wrong |= {name for name, g in candidates.items() if not np.isfinite(g).all()}
+    at_slopes = {name for name, g in candidates.items() if referee.is_wrong_at_slopes(g)}
+    at_slopes |= {name for name, g in candidates.items() if not np.isfinite(g).all()}
     outside = {name for name, g in candidates.items() if referee.is_outside_at_kinks(g)}
+    beside: dict[str, Evidence] = {}
     if referee.sees_kinks:
-        wrong |= _wrong_beside(function, by_hand, checked, rng)
+        beside = _wrong_beside(function, by_hand, checked, noise, rng)
+    wrong = at_slopes | set(beside)
     # At a kink jax.grad follows a convention, which need not lie between the sides where several
     # kinks meet; a gradient by hand may follow the same.
     follows = "jax.grad" not in wrong and np.all(gap[checked] <= tolerance[checked])
     if "by hand" in outside and not ("jax.grad" in outside and follows):
         wrong.add("by hand")
+    only_beside = wrong and not (at_slopes | (outside & wrong - set(beside)))
     excess = np.zeros(auto.size)
     for gradient in candidates.values():
         excess[checked] = np.maximum(excess[checked], referee.excess(gradient))
     differs = _differs_at_slopes(gap > tolerance, referee)
     verdict, explanation = _verdict(function, referee, wrong, differs, candidates, gap)
+    if only_beside:
+        names = " and ".join(_SAID[name] for name in sorted(wrong))
+        explanation = f"{names} is wrong beside the kinks at the parameters."
     with np.errstate(invalid="ignore"):
         suspicion = np.fmax(gap, excess) / np.where(sizes > 0.0, sizes, 1.0)
     seen = np.zeros(auto.size, bool)
     seen[checked] = True
+    here = Evidence(
+        function, autodiff, autodiff.replace(_chosen_alike(auto, hand, referee)), tolerance
+    )
     return Judgement(
         verdict=verdict,
         explanation=explanation,
         wrong=tuple(sorted(wrong)),
+        evidence=beside["by hand"] if only_beside and "by hand" in beside else here,
         autodiff=autodiff,
         by_hand=given,
         tolerance=tolerance,
@@ -120,6 +152,14 @@ def judge(
         forward=function.forward_mode(checked[:_MOST_FORWARD]),
         worst=np.lexsort((~seen, -suspicion)),
     )
+
+
+def _chosen_alike(auto: np.ndarray, hand: np.ndarray, referee: Referee) -> np.ndarray:
+    """The gradient by hand, as `jax.grad` has it where a kink lets it choose (P,)."""
+    flat = hand.copy()
+    free = referee.coordinates[referee.is_kink & (referee.excess(hand) == 0.0)]
+    flat[free] = auto[free]
+    return flat
 
 
 def _noise(function: Function, autodiff: Leaves) -> np.ndarray:
@@ -135,7 +175,8 @@ def _chosen(
     """Coordinates to take the numerical derivative of; the suspicious first, if not all (K,)."""
     total = suspicion.size
     if count is None:
-        count = max(_FEWEST, _CACHEFULS * function.batch_size() // 64)
+        evaluations = 2 * num_steps(np.float64) + 1
+        count = max(_FEWEST, _MOST_BYTES // (evaluations * max(function.bytes_of_one_value(), 1)))
     if count >= total:
         return np.arange(total)
     order = np.argsort(-suspicion, kind="stable")
@@ -146,10 +187,14 @@ def _chosen(
 
 
 def _wrong_beside(
-    function: Function, by_hand: ByHand | None, checked: np.ndarray, rng: np.random.Generator
-) -> set[str]:
+    function: Function,
+    by_hand: ByHand | None,
+    checked: np.ndarray,
+    noise: np.ndarray,
+    rng: np.random.Generator,
+) -> dict[str, Evidence]:
     """Which gradients are wrong where the function has slopes, a little way off."""
-    wrong: set[str] = set()
+    wrong: dict[str, Evidence] = {}
     for _ in range(_TIMES_BESIDE):
         flat = function.flat
         away = rng.choice([-1.0, 1.0], flat.size) * rng.uniform(0.5, 1.0, flat.size)
@@ -157,13 +202,16 @@ def _wrong_beside(
         autodiff = there.gradient()
         if not np.isfinite(autodiff.flat).all():
             continue
-        referee = Referee(there, autodiff, checked, np.zeros((0, flat.size)))
+        nowhere = np.zeros((0, flat.size))
+        referee = Referee(there, autodiff, checked, nowhere, noise)
+        tolerance = _SHARE * leaf_sizes(autodiff) + _NOISES * noise
         if referee.is_wrong_at_slopes(autodiff.flat):
-            wrong.add("jax.grad")
+            wrong["jax.grad"] = Evidence(there, autodiff, autodiff, tolerance)
         if by_hand is not None:
             given = leaves_like(by_hand(there), autodiff, "by_hand")
             if referee.is_wrong_at_slopes(given.flat):
-                wrong.add("by hand")
+                alike = _chosen_alike(autodiff.flat, given.flat, referee)
+                wrong["by hand"] = Evidence(there, autodiff, given.replace(alike), tolerance)
     return wrong
 
 
@@ -234,14 +282,9 @@ def _who(
         gradient = candidates[name]
         excess = referee.excess(gradient)
         at = int(np.argmax(excess))
-        said = "The gradient by hand" if name == "by hand" else "jax.grad"
+        said = _SAID[name]
         if excess[at] == 0.0:
-            place = (
-                "along random directions"
-                if referee.excess_across(gradient).any()
-                else ("beside the kinks at the parameters")
-            )
-            sentences.append(f"{said} is wrong {place}.")
+            sentences.append(f"{said} is wrong along random directions.")
             continue
         leaf, index = function.leaves.place(int(referee.coordinates[at]))
         low, high = float(referee.along.low[at]), float(referee.along.high[at])

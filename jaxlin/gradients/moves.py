@@ -94,7 +94,8 @@ def moved_values(
       params: a pytree of floating-point arrays, P numbers in all.
       which: the coordinate (in the order of `ravel_pytree`) or the direction of each move (E,).
       steps: how far to go (E,), with a sign.
-      directions: (K, P); None moves along coordinates.
+      directions: (K, P); None moves along coordinates. A move that rounding turns aside by more
+        than half of the digits gives NaN.
       batch_size: how many moves to evaluate at once.
 
     Returns:
@@ -110,9 +111,13 @@ def moved_values(
         # dtype of the leaf that it was taken in.
         point = jax.lax.optimization_barrier(unravel(wanted))
         distance = ravel_pytree(point)[0] - flat
-        is_axis = along is None
-        taken = distance[index] if is_axis else jnp.vdot(distance, along) / jnp.vdot(along, along)
-        return Moved(scalar(f(point)), taken)
+        value = scalar(f(point))
+        if along is None:
+            return Moved(value, distance[index])
+        taken = jnp.vdot(distance, along) / jnp.vdot(along, along)
+        aside = jnp.linalg.norm(distance - taken * along)
+        is_straight = aside <= float(jnp.finfo(flat.dtype).eps) ** 0.5 * jnp.abs(taken)
+        return Moved(jnp.where(is_straight, value, jnp.nan), taken)
 
     count = which.shape[0]
     size = min(batch_size, count)
@@ -158,17 +163,20 @@ def suggested_batch_size(f: Callable[[Any], Any], params: Any) -> int:
 
     Wide enough that matrix products are no longer skinny, where the data are few.
     """
-    size = _intermediate_bytes(jax.make_jaxpr(f)(params).jaxpr)
-    return max(1, min(_LARGEST_BATCH, _BATCH_BYTES // max(size, 1)))
+    return max(1, min(_LARGEST_BATCH, _BATCH_BYTES // max(intermediate_bytes(f, params), 1)))
 
 
-def _intermediate_bytes(jaxpr: Any) -> int:
-    """Bytes of every intermediate array of a traced function, loops counted once."""
+def intermediate_bytes(f: Callable[[Any], Any], params: Any) -> int:
+    """Bytes of every intermediate array of a function, loops counted once."""
+    return _bytes_of(jax.make_jaxpr(f)(params).jaxpr)
+
+
+def _bytes_of(jaxpr: Any) -> int:
     total = 0
     for equation in jaxpr.eqns:
         inner = [p for value in equation.params.values() for p in _traced_functions(value)]
         if inner:
-            total += max(_intermediate_bytes(p) for p in inner)
+            total += max(_bytes_of(p) for p in inner)
         else:
             arrays = (variable.aval for variable in equation.outvars)
             total += sum(int(a.size) * int(a.dtype.itemsize) for a in arrays if hasattr(a, "size"))

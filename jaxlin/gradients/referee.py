@@ -35,17 +35,32 @@ class Referee:
       directions: unit vectors (J, P).
       along: the derivatives by the coordinates.
       across: those along the directions; None where there are none.
+
+    Args:
+      function: whose derivatives are taken.
+      autodiff: its gradient by `jax.grad`, for the size of what is to be seen.
+      coordinates: (K,).
+      directions: (J, P).
+      noise: what rounding makes of the gradient (P,).
     """
 
     def __init__(
-        self, function: Function, autodiff: Leaves, coordinates: np.ndarray, directions: np.ndarray
+        self,
+        function: Function,
+        autodiff: Leaves,
+        coordinates: np.ndarray,
+        directions: np.ndarray,
+        noise: np.ndarray,
     ) -> None:
         self.coordinates, self.directions = coordinates, directions
         self.along = function.one_sided(coordinates=coordinates)
         self.across = function.one_sided(directions=directions) if len(directions) else None
         sizes = leaf_sizes(autodiff)
         self._size = sizes[coordinates]
-        self._least = max(1e-4 * float(np.max(sizes, initial=0.0)), 1e-8 * abs(function.value()))
+        # A gradient of rounding noise need not be told from zero; any other has to be seen.
+        largest = float(np.max(sizes, initial=0.0))
+        is_zero = largest <= 1e3 * float(np.max(noise, initial=0.0))
+        self._least = 1e-8 * abs(function.value()) if is_zero else 1e-4 * largest
 
     @property
     def is_kink(self) -> np.ndarray:
