@@ -61,11 +61,11 @@ class Rung:
       accuracy: there, on the test examples (on the training examples where there are none).
       steps: how many it took.
       seconds_per_step: compilation apart.
-      objectives: as it went (steps + 1,), the last being `objective`. SGD's are means over an
-        epoch as it passed.
-      evaluations: passes over the data until each of these (steps + 1,): 1 for a value, 1 more for
-        its analytic gradient, 2 for each parameter of a numerical one.
-      seconds: until each of these (steps + 1,).
+      objectives: as it went (E + 1,) after each of E epochs (a step, where a step sees all of the
+        data), the last being `objective`. SGD's are means over an epoch as it passed.
+      evaluations: passes over the data until each of these (E + 1,): 1 for a value, 1 more for its
+        analytic gradient, 2 for each parameter of a numerical one.
+      seconds: until each of these (E + 1,).
     """
 
     name: str
@@ -212,7 +212,18 @@ def run_ladder(
         seen = evaluate(found.params, train.x, train.labels, loss=loss, scaling=scaling)
         final = float(seen.objective + objective.penalty_term(found.params))
         judged = evaluate(found.params, test.x, test.labels, loss=loss, scaling=scaling)
-        rungs.append(_rung(name, found.params, found.history, cost, final, float(judged.accuracy)))
+        per_epoch = -(-len(train) // (solver.batch_size or len(train)))
+        rungs.append(
+            _rung(
+                name,
+                found.params,
+                found.history,
+                steps_per_epoch=per_epoch,
+                cost=cost,
+                objective=final,
+                accuracy=float(judged.accuracy),
+            )
+        )
     return Ladder(
         data=dataset.name,
         loss=loss_name(loss),
@@ -232,22 +243,24 @@ def _rung(
     name: str,
     params: LinearParams,
     history: History,
+    *,
+    steps_per_epoch: int,
     cost: float,
     objective: float,
     accuracy: float,
 ) -> Rung:
-    steps = len(history)
+    epochs = len(history)
     before = np.concatenate([[0.0], history.seconds[:-1]])
     return Rung(
         name=name,
         params=params,
         objective=objective,
         accuracy=accuracy,
-        steps=steps,
+        steps=epochs * steps_per_epoch,
         # The median: a step that another program on the machine held up does not count.
-        seconds_per_step=float(np.median(history.seconds - before)),
+        seconds_per_step=float(np.median(history.seconds - before)) / steps_per_epoch,
         objectives=np.append(history.objective, objective),
-        evaluations=cost * np.append(np.arange(1, steps + 1), steps),
+        evaluations=cost * np.append(np.arange(1, epochs + 1), epochs),
         seconds=np.append(history.seconds, history.seconds[-1]),
     )
 

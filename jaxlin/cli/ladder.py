@@ -106,11 +106,12 @@ def ladder(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     )
     show(
         f"{dataset.name}: {result.num_examples:,} of {len(dataset.train):,} training examples, "
-        f"{result.num_parameters:,} parameters; {result.loss}, l2 {result.l2:g}; "
-        f"{duration(result.budget)} for each method",
+        f"{result.num_parameters:,} parameters",
+        f"{result.loss}, l2 {result.l2:g}, {duration(result.budget)} for each method",
         tables.ladder(result),
-        f"The numerical gradient takes {duration(slow.seconds_per_step)} a step, jax.grad "
-        f"{duration(fast.seconds_per_step)}: {result.numerical_factor:,.0f} times as long.",
+        f"A step takes {duration(slow.seconds_per_step)} with the numerical gradient, "
+        f"{duration(fast.seconds_per_step)} with jax.grad: "
+        f"{result.numerical_factor:,.0f} times.",
         f"picture: {out}",
     )
 

@@ -72,7 +72,8 @@ def ladder(result: Ladder) -> Table:
     Args:
       result: what `run_ladder` gave.
     """
-    table = _table("method", "objective", "accuracy", "evaluations", "steps", "seconds a step")
+    table = _table("method", "objective", "accuracy", "passes", "steps", "a step")
+    table.columns[0].no_wrap = True
     for rung in result.rungs:
         table.add_row(
             rung.name,
