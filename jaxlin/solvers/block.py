@@ -151,7 +151,7 @@ def _reference_values(grid: Grid, examples: Examples) -> jax.Array:
 
     def one_model(objective: Objective) -> jax.Array:
         def loss_of(label: jax.Array) -> jax.Array:
-            return objective.loss(jnp.zeros((1, num_classes), dtype), label[None])[0]
+            return jnp.sum(objective.loss(jnp.zeros((1, num_classes), dtype), label[None]))
 
         # Not all at once: C x C scores would be the largest array of all where C is large.
         labels = jnp.arange(num_classes, dtype=jnp.int32)

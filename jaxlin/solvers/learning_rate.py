@@ -5,8 +5,8 @@ with g the loss's gradient in the scores (the bias counts as a feature of 1). A 
 scores by a chosen distance needs no search to be of the right order, whatever the features' scale,
 the loss and the number of classes.
 
-A hinge or softmax forgives steps that are too long, since its slope is bounded. A loss that is
-curved however far away (a square) does not: on it heavy-ball momentum diverges once
+A loss that is flat for examples that are well classified forgives steps that are too long. One
+that is curved there too (a square) does not: on it heavy-ball momentum diverges once
 `rate * curvature * (e / (1 + momentum) + R / (B (1 - momentum)))` is about 2, with e the largest
 eigenvalue of mean(x x^T) (B. T. Polyak, "Some methods of speeding up the convergence of iteration
 methods", 1964) and R the largest |x|^2, by which a minibatch's own curvature can exceed the mean's.
@@ -159,14 +159,17 @@ def _curvatures(loss: Loss, scores: jax.Array, start: jax.Array) -> jax.Array:
 
 
 def _lasting_curvature(loss: Loss, num_classes: int) -> float:
-    """The largest curvature of the loss in the scores, where it is least of all: near 0 or far off.
+    """The largest curvature of the loss in the scores, where it is less: at zero or far off.
 
-    The median over labels, as a difference may happen to cross a kink.
+    Far off is where the label's score leads by 10: hinges and softmax are flat there. The median
+    over labels, as a difference may happen to cross a kink.
     """
-    shape = (len(_sample_labels(num_classes)), num_classes)
-    draws = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
-    far, start = jnp.asarray(10.0 * draws[0]), jnp.asarray(draws[1])
-    places = (jnp.zeros(shape, jnp.float32), far)
+    labels = np.asarray(_sample_labels(num_classes))
+    shape = (len(labels), num_classes)
+    far = np.zeros(shape, np.float32)
+    far[np.arange(len(labels)), labels] = 10.0
+    start = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+    places = (jnp.zeros(shape, jnp.float32), jnp.asarray(far))
     found = [float(jnp.median(_curvatures(loss, scores, start))) for scores in places]
     return min(found) if np.isfinite(found).all() else 0.0
 
