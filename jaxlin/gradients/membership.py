@@ -43,12 +43,14 @@ class Membership(NamedTuple):
       distance: the largest difference from it, in units of the tolerance.
       convention: how the ties were counted, in words; empty where there are none or the gradient
         is outside.
+      separation: the direction V (C, E) that proves it to be outside; else None.
     """
 
     answer: Literal["member", "outside", "undecided"]
     nearest: np.ndarray
     distance: float
     convention: str
+    separation: np.ndarray | None = None
 
 
 class _Image:
@@ -142,7 +144,8 @@ def membership(
     if not ties.count:
         distance = float(np.max(np.abs(image.target), initial=0.0))
         answer = "member" if distance <= 1.0 else "outside"
-        return Membership(answer, image.smooth, distance, "")
+        beyond = None if answer == "member" else _beyond_box(image.target) / tolerance
+        return Membership(answer, image.smooth, distance, "", beyond)
     best, least = np.zeros(ties.tied.shape), np.inf
     for name, beta in candidates:
         distance = float(np.max(np.abs(image.target - image(beta))))
@@ -164,7 +167,8 @@ def _projected(image: _Image, beta: np.ndarray) -> Membership:
         if distance <= 1.0:
             return Membership("member", image.nearest(beta), distance, ANOTHER)
         if image.is_separated(residual):
-            return Membership("outside", image.nearest(beta), distance, "")
+            separation = _beyond_box(residual) / image.tolerance
+            return Membership("outside", image.nearest(beta), distance, "", separation)
         return None
 
     for _ in range(_ROUNDS):

@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
+import planted_bugs
 import pytest
 
 from jaxlin import LinearParams, Objective, losses
 from jaxlin.gradients.objective_check import check_objective
 
-PROBLEMS_EACH = 125
+PROBLEMS_EACH, PLANTED_EACH = 125, 24
 LOSSES = {
     "weston_watkins": losses.weston_watkins_hinge,
-    "crammer_singer": losses.CrammerSingerHinge(2.0),
+    "crammer_singer": losses.crammer_singer_hinge,
     "squared_weston_watkins": losses.squared_weston_watkins_hinge,
     "softmax": losses.softmax_cross_entropy,
 }
@@ -99,7 +99,8 @@ def drawn(rng: np.random.Generator, name: str, shape: Shape, is_tied: bool) -> P
         weight = rng.integers(1, 5, n).astype(float)
         weight[-1] = 0.0
     dtype = shape.dtype
-    params = LinearParams(W.astype(dtype), b.astype(dtype) if shape.bias else None)
+    params: Any = LinearParams
+    params = params(W.astype(dtype), b.astype(dtype) if shape.bias else None)
     l2 = float(rng.choice([0.0, 1e-3, 0.3]))
     return Problem(Objective(loss, l2), params, x.astype(dtype), labels, weight)
 
@@ -140,3 +141,81 @@ def test_correct_gradients_are_never_called_wrong(name: str, shape: str) -> None
             assert report.verdict == "agrees", where
         elif is_tied:
             assert (report.verdict == "kink") == bool(exact_kinks(problem).any()), where
+
+
+SCORE_GRADIENTS = {
+    "weston_watkins": planted_bugs.hinge,
+    "crammer_singer": planted_bugs.crammer_singer,
+    "squared_weston_watkins": planted_bugs.squared_hinge,
+    "softmax": planted_bugs.softmax,
+}
+
+
+def by_hand(
+    problem: Problem,
+    name: str,
+    *,
+    row_factor: float = 1.0,
+    penalty_factor: float = 1.0,
+    at_zero: float | np.ndarray = 0.0,
+) -> Callable[..., Any]:
+    """The gradient in NumPy: one class row of W may be wrong by a factor, or the penalty.
+
+    `at_zero` is what a Weston-Watkins margin of zero counts for, in all examples or by example.
+    """
+    l2 = penalty_factor * float(np.asarray(problem.objective.l2))
+
+    def gradient(p: LinearParams, x: np.ndarray, y: np.ndarray, weight: Any = None) -> Any:
+        W = np.asarray(p.W)
+        s = x @ W.T + (0.0 if p.b is None else np.asarray(p.b))
+        ds = SCORE_GRADIENTS[name](s, y)
+        if np.any(at_zero):
+            tied = (planted_bugs.margins_of(s, y) == 0.0) & ~planted_bugs.label_mask(s, y)
+            more = tied * np.broadcast_to(at_zero, len(y))[:, None]
+            ds = ds + more - planted_bugs.label_mask(s, y) * more.sum(axis=1, keepdims=True)
+        ds = ds / len(y) if weight is None else ds * (weight / weight.sum())[:, None]
+        dW = ds.T @ x + 2.0 * l2 * W
+        dW[np.abs(dW).max(axis=1).argmax()] *= row_factor
+        return dataclasses.replace(p, W=dW, b=None if p.b is None else ds.sum(axis=0))
+
+    return gradient
+
+
+MISTAKES = (
+    {"row_factor": 1.0 + 1e-4},
+    {"penalty_factor": 0.0},
+    {"penalty_factor": 2.0},
+)
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_planted_mistakes_are_always_called_wrong(name: str, shape: str) -> None:
+    found = 0
+    for index, (problem, _) in enumerate(problems(name, shape, PLANTED_EACH)):
+        args = (problem.params, *problem.args)
+        wrong = by_hand(problem, name, **MISTAKES[index // 2 % len(MISTAKES)])
+        difference = wrong(*args).W - by_hand(problem, name)(*args).W
+        if np.abs(difference).max() > 1e-5 * np.abs(by_hand(problem, name)(*args).W).max():
+            report = problem.check(wrong)
+            assert report.verdict == "disagrees", f"problem {index}: {report}"
+            found += 1
+    assert found >= PLANTED_EACH // 3
+
+
+@pytest.mark.parametrize("shape", [name for name, shape in SHAPES.items() if shape.bias])
+def test_ways_to_count_ties_are_told_from_mistakes(shape: str) -> None:
+    name, found = "weston_watkins", 0
+    for index, (problem, is_tied) in enumerate(problems(name, shape, 2 * PLANTED_EACH)):
+        kinks = exact_kinks(problem)
+        if not (is_tied and kinks.any()):
+            continue
+        found += 1
+        for at_zero, words in ((1.0, "`>=`"), (0.5, "`jnp.maximum`")):
+            report = problem.check(by_hand(problem, name, at_zero=at_zero))
+            assert report.verdict == "kink", f"problem {index}: {report}"
+            assert words in report.explanation
+        # With a bias the multipliers of a class add up, and no other example makes up for them.
+        for wrong in (2.0, -1.0, np.where(kinks, 2.0, 0.0)):
+            report = problem.check(by_hand(problem, name, at_zero=wrong))
+            assert report.verdict == "disagrees", f"problem {index}, {wrong}: {report}"
+    assert found >= PLANTED_EACH // 3
