@@ -255,9 +255,9 @@ class Audit:
     def _bend(self, index: tuple[int, int], step: float) -> float:
         """What jumps of the second derivative near the step do to the numerical derivative.
 
-        Each margin of a squared hinge that becomes zero within a central quotient's step puts it off
-        by at most `w_i * slope^2 * step`, and the extrapolation, which expects a smooth function,
-        can miss that by chance. Of the quotient at the next larger step a small part is left.
+        Each margin of a squared hinge that becomes zero within a central quotient's step puts the
+        quotient off by at most `w_i * slope^2 * step`, and the extrapolation, which expects a
+        smooth function, can miss that by chance. Of the next larger step's a small part is left.
         """
         if self.bends is None:
             return 0.0
