@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -21,6 +21,7 @@ from jaxlin.report.words import one_line
 
 # What makes a spreadsheet take a text for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_BLOCK = 1000
 
 
 @click.command(epilog=DATA_HELP.replace("\n", " "), short_help="Write the class of each row.")
@@ -50,9 +51,10 @@ def predict(
     judged = examples_for(model, source, split, options, needs_labels=False)
     scores = model.scores(judged.x) if with_scores else None
     predicted = model.predict(judged.x)
+    table = _table(predicted, model.classes, scores)
     if out is not None:
         with replacing(out) as file:
-            file.write(_table(predicted, model.classes, scores).encode(errors="surrogateescape"))
+            file.writelines(table)
     if as_json:
         result: dict[str, Any] = {
             "model": model_path,
@@ -69,9 +71,12 @@ def predict(
             result["out"] = out
         print_json(result)
     elif out is None:
-        # A terminal would obey what some names tell it; a file or a program gets them as they are.
-        show = one_line if sys.stdout.isatty() else None
-        click.echo(_table(predicted, model.classes, scores, show), nl=False)
+        if sys.stdout.isatty():  # which would obey what some names tell it
+            table = _table(predicted, model.classes, scores, one_line)
+        sys.stdout.flush()
+        for lines in table:  # not all at once: a reader may have left
+            sys.stdout.buffer.write(lines)
+            sys.stdout.buffer.flush()
     else:
         say(f"{out}: {len(judged.x):,} predictions ({judged.part})")
 
@@ -80,27 +85,31 @@ def _table(
     predicted: np.ndarray,
     classes: tuple[Any, ...],
     scores: np.ndarray | None,
-    show: Callable[[object], str] | None = None,
-) -> str:
-    """A CSV table (RFC 4180, but lines end as Unix's do)."""
+    show: Callable[[object], str] = str,
+) -> Iterator[bytes]:
+    """A CSV table (RFC 4180, but lines end as Unix's do) in UTF-8, a block of lines at a time.
+
+    Bytes of a name that were no UTF-8 come out as they came in.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    cells = {label: _cell(label if show is None else show(label)) for label in classes}
-    header = (
-        []
-        if scores is None
-        else [f"score:{label if show is None else show(label)}" for label in classes]
-    )
+    cells = {label: _cell(show(label)) if isinstance(label, str) else label for label in classes}
+    header = [] if scores is None else [f"score:{show(label)}" for label in classes]
     writer.writerow(["row", "prediction", *header])
-    for row, label in enumerate(predicted.tolist()):
-        numbers = [] if scores is None else [repr(value) for value in scores[row].tolist()]
-        writer.writerow([row, cells[label], *numbers])
-    return buffer.getvalue()
+    for start in range(0, len(predicted), _BLOCK):
+        labels = predicted[start : start + _BLOCK].tolist()
+        numbers = None if scores is None else scores[start : start + _BLOCK].tolist()
+        for place, label in enumerate(labels):
+            row = [] if numbers is None else map(repr, numbers[place])
+            writer.writerow([start + place, cells[label], *row])
+        yield buffer.getvalue().encode(errors="surrogateescape")
+        buffer.seek(0)
+        buffer.truncate()
 
 
-def _cell(label: Any) -> Any:
-    is_formula = isinstance(label, str) and label.startswith(_FORMULA_STARTS)
-    return f"'{label}" if is_formula and not _is_number(label) else label
+def _cell(label: str) -> str:
+    is_formula = label.startswith(_FORMULA_STARTS) and not _is_number(label)
+    return f"'{label}" if is_formula else label
 
 
 def _is_number(text: str) -> bool:

@@ -65,11 +65,11 @@ def duration(seconds: float) -> str:
     """
     if not math.isfinite(seconds):
         return "-"
-    if seconds < 1e-3:
+    if seconds < 0.9995e-3:  # what rounds to 1000 of a unit is 1 of the next
         return f"{1e6 * seconds:.3g} µs"
-    if seconds < 1.0:
+    if seconds < 0.9995:
         return f"{1e3 * seconds:.3g} ms"
-    if seconds < 60.0:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
