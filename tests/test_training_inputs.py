@@ -154,6 +154,7 @@ def test_classes_can_be_declared_by_init() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "l2 negative": ({"l2": -1.0}, "l2 must be finite and not negative, got -1.0"),
     "l2 nan": ({"l2": float("nan")}, "l2 must be finite"),
+    "l2 beyond float32": ({"l2": 1e39}, "l2 is 1e.39, which is too large for float32"),
     "l2 text": ({"l2": "1"}, "l2 must be a number, got '1'"),
     "loss text": ({"loss": "svm"}, r"loss must be a loss of jaxlin.losses.*got 'svm'"),
     "penalty": ({"penalty": 3.0}, "penalty must be a function of W"),
@@ -190,6 +191,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"scaling": jaxlin.data.Scaling(np.zeros(2), np.ones(2))},
         r"scaling.shift must be finite, a scalar or of shape \(6,\)",
     ),
+    "scaling too small": (
+        {"scaling": jaxlin.data.Scaling(0.0, 1e-60)},
+        "scaling.scale holds 1e-60, which float32 cannot hold: pass dtype=jnp.float64",
+    ),
+    "scaling too large": ({"scaling": jaxlin.data.Scaling(0.0, 1e60)}, "float32 cannot hold"),
     "weight length": ({"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\)"),
     "weight 2-D": ({"sample_weight": np.ones((N, 1))}, "Sample weights must be 1D array"),
     "weight nan": ({"sample_weight": np.full(N, np.nan)}, "Input sample_weight contains NaN"),
@@ -217,6 +223,7 @@ def test_a_bad_argument_is_named(name: str) -> None:
         (np.eye(C)[Y], r"labels must have shape \(N,\), got \(60, 3\)"),
         (None, "labels must be given"),
         (np.full(N, 2**33), "got 8589934592 at index 0"),
+        (Y * 10**9, "labels go up to 2000000000, but there are 60 examples"),
     ],
 )
 def test_bad_labels_are_told_apart(labels: Any, message: str) -> None:

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from jaxlin.cli.main import main
-
-
-class Run:
-    """What a command printed, and how it ended."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: object) -> None:
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        self.code = end.value.code
-        self.out, self.err = capsys.readouterr()
+from command_line import Run
 
 
 def table(path: Path, n: int = 80) -> Path:
@@ -120,13 +107,6 @@ def test_a_diverged_run_ends_with_1_and_writes_nothing(
     assert run.code == 1
     assert "diverged" in run.err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_reader_that_leaves_is_no_error() -> None:
-    command = f"{sys.executable} -m jaxlin train --help | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() in ("0", "141")
-    assert done.stderr == ""
 
 
 def test_the_ladder_has_its_rungs_and_a_picture(

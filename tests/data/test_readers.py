@@ -150,7 +150,7 @@ def test_a_folder_of_idx_files(tmp_path: Path, packed: bool) -> None:
         idx(np.zeros((4, 2, 3))) + b"0",
         idx(np.zeros((3, 2, 3))),
         idx(np.zeros((4, 6))),
-        gzip.compress(idx(np.zeros((4, 2, 3))))[:-9],
+        gzip.compress(idx(np.zeros((4, 2, 3))), mtime=0)[:-9],
         b"",
     ],
 )
@@ -224,6 +224,7 @@ def test_a_table_without_names_and_whole_numbers_stays_bytes(tmp_path: Path) -> 
         ('1,2\n"3,4\n', ""),
         ("1,2\n\0,4\n", "NUL"),
         ("a;b\n1;2\n", "semicolons"),
+        ("1,2,cat\n1,2,dog\n", "--label-column"),
         ("a,b\n", "no examples"),
     ],
 )
@@ -304,7 +305,7 @@ def test_a_gzip_bomb_and_a_damaged_gzip_file_are_refused(tmp_path: Path) -> None
         ("d.npy", npy(X)),
         ("d.csv", b"a,b\n1,2.5\n3,4\n"),
         ("d.svm", b"1 1:2 3:4\n2 2:5\n"),
-        ("d.csv.gz", gzip.compress(b"a,b\n1,2.5\n3,4\n")),
+        ("d.csv.gz", gzip.compress(b"a,b\n1,2.5\n3,4\n", mtime=0)),
     ],
 )
 def test_no_cut_and_no_flipped_byte_leads_to_anything_but_an_answer_or_a_refusal(
@@ -336,3 +337,57 @@ def test_an_option_for_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="label_column is of no use"):
         data.read(path, label_column="y")
     assert "3 features, but 4" in refused(path, num_features=4)
+
+
+@pytest.mark.parametrize("label_column", ["kind", 1, 7])
+def test_semicolons_are_seen_before_a_column_is_missed(
+    tmp_path: Path, label_column: str | int
+) -> None:
+    path = write(tmp_path, "d.csv", "a;kind\n1,5;cat\n")
+    assert "semicolons" in refused(path, label_column=label_column)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (["1", "-2"], [1, -2]),
+        (["1.0", "0"], [1.0, 0.0]),
+        (["99999999999999999999", "1"], ["99999999999999999999", "1"]),
+        ([" cat ", "1"], ["cat", "1"]),
+        (["0x1", "1e"], ["0x1", "1e"]),
+    ],
+)
+def test_labels_of_a_table_are_numbers_where_all_are(
+    tmp_path: Path, written: list[str], expected: list[object]
+) -> None:
+    rows = [f"{label},1,2" for label in written]
+    raw = data.read(write(tmp_path, "d.csv", "\n".join(rows)), label_column=0)
+    assert raw.labels is not None
+    assert raw.labels.tolist() == expected
+
+
+def test_labels_that_are_bytes_or_dates(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.npz", npz(x=X, y=np.array([b"a", b"b"])[Y]))
+    assert "astype(str)" in refused(path)
+    days = np.array(["2020-01-02", "2020-01-01"], "M8[D]")[Y]
+    loaded = data.load(write(tmp_path, "d.npz", npz(x=X, y=days)), test_share=0.5)
+    assert loaded.classes == ("2020-01-01", "2020-01-02")
+    assert "must hold numbers" in refused(write(tmp_path, "d.npz", npz(x=days[:, None], y=Y)))
+
+
+def test_a_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, "d.npz", npz(x=X, y=Y))
+
+    def denied(*arguments: object) -> int:  # root, as tests may run, is let in everywhere
+        raise PermissionError(13, "Permission denied", arguments[0])
+
+    monkeypatch.setattr(os, "open", denied)
+    assert "cannot be read: Permission denied" in refused(path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "\udcff", ""])
+def test_a_path_that_no_file_has_is_refused(name: str) -> None:
+    with pytest.raises(DataFormatError):
+        data.read(name)

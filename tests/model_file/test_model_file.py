@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ from problems import C, D, blobs
 
 import jaxlin
 from jaxlin import data, losses, solvers
+from jaxlin.model_file import model as model_module
 from jaxlin.model_file.layout import as_json, sha256
 
 X, Y = blobs()
@@ -166,3 +168,57 @@ def test_other_programs_can_read_the_tensors(tmp_path: Path) -> None:
     tensors = safetensors.numpy.load_file(tmp_path / "m")
     np.testing.assert_array_equal(tensors["W"], MODEL.params.W)
     assert tensors["b"].shape == (2,)
+
+
+def test_a_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m"
+    jaxlin.save_model(path, MODEL)
+
+    def denied(*arguments: object) -> int:  # root, as tests may run, is let in everywhere
+        raise PermissionError(13, "Permission denied", arguments[0])
+
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(jaxlin.DataFormatError, match="cannot be read: Permission denied"):
+        jaxlin.load_model(path)
+    with pytest.raises(jaxlin.DataFormatError):
+        jaxlin.load_model("a\0b")
+
+
+def test_scores_that_are_no_numbers_name_no_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whether products that are too large end as infinity or as NaN depends on the machine's order.
+    real = jaxlin.scores
+    monkeypatch.setattr(
+        "jaxlin.model_file.model.scores",
+        lambda params, x: jnp.where(x[:, :1] > 1.0, jnp.nan, real(params, x)),
+    )
+    model = dataclasses.replace(MODEL, params=jaxlin.LinearParams(jnp.eye(2, 13)))
+    programs: Any = (model_module._block_scores, model_module._block_classes)
+    for program in programs:
+        program.clear_cache()
+    try:
+        assert model.predict(np.eye(2, 13)).tolist() == ["cat", "dog"]
+        for method in (model.scores, model.predict):
+            with pytest.raises(jaxlin.InputError, match=r"too large in row 1.*NaN"):
+                method(2.0 * np.eye(2, 13)[::-1])
+    finally:
+        for program in programs:
+            program.clear_cache()
+
+
+def test_a_failed_save_leaves_the_old_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m"
+    jaxlin.save_model(path, MODEL)
+
+    def full(descriptor: int) -> None:
+        del descriptor
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        jaxlin.save_model(path, dataclasses.replace(MODEL, l2=3.0))
+    assert same(jaxlin.load_model(path), MODEL)
+    assert list(tmp_path.iterdir()) == [path]
