@@ -15,7 +15,7 @@ from jaxlin import checks
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, scores
 from jaxlin.precision import float64_scope
-from jaxlin.solvers.base import BLOCK_ROWS
+from jaxlin.row_blocks import BLOCK_ROWS
 
 # NumPy's text arrays give every entry the room of the longest, and drop NULs at an entry's end.
 _MAX_FIXED_WIDTH = 256

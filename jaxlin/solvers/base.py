@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from jaxlin import gradients, metrics
+from jaxlin import gradients, metrics, row_blocks
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
@@ -22,11 +22,6 @@ from jaxlin.precision import compute_dtype
 
 GradientMethod = Literal["autodiff", "by_hand", "numerical"]
 GRADIENT_METHODS: tuple[GradientMethod, ...] = ("autodiff", "by_hand", "numerical")
-
-# Rows a pass converts and multiplies at a time. Large enough for the matrix product, small enough
-# that a converted block of images stays in the cache; and below the 32,768 rows above which some
-# jaxlib releases miscompile a product followed by a reduction on CPU (jax issue 39103).
-BLOCK_ROWS = 4096
 
 
 class Evaluation(NamedTuple):
@@ -65,7 +60,7 @@ class Problem(NamedTuple):
 
     def evaluate(self, params: LinearParams) -> Evaluation:
         """Objective and accuracy, in one pass."""
-        data = self._sum_over_blocks(params, jax.checkpoint(self._block_evaluation))
+        data = self.sum_over_blocks(params, jax.checkpoint(self._block_evaluation))
         return Evaluation(data.objective + self.objective.penalty_term(params), data.accuracy)
 
     def value_and_gradient(
@@ -76,7 +71,7 @@ class Problem(NamedTuple):
             gradient = gradients.numerical(lambda p: self.evaluate(p).objective, params)
             return self.evaluate(params), gradient
         block = self._block_by_hand if method == "by_hand" else self._block_autodiff
-        data, data_gradient = self._sum_over_blocks(params, block)
+        data, data_gradient = self.sum_over_blocks(params, block)
         if method == "by_hand":
             penalty_gradient = self.objective.penalty_gradient_by_hand(params)
         else:
@@ -84,13 +79,14 @@ class Problem(NamedTuple):
         evaluation = Evaluation(data.objective + self.objective.penalty_term(params), data.accuracy)
         return evaluation, jax.tree.map(jnp.add, data_gradient, penalty_gradient)
 
-    def _prepared(self, params: LinearParams, x: jax.Array) -> jax.Array:
+    def prepared(self, params: LinearParams, x: jax.Array) -> jax.Array:
+        """Some rows of features as a model sees them: converted, then scaled."""
         x = x.astype(compute_dtype(params.W.dtype))
         return x if self.scaling is None else self.scaling(x)
 
     def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, Evaluation]:
         value, scores = self.objective.data_term(
-            params, self._prepared(params, examples.x), examples.labels, examples.weight
+            params, self.prepared(params, examples.x), examples.labels, examples.weight
         )
         correct = metrics.is_correct(scores, examples.labels)
         return value, Evaluation(value, jnp.sum(jnp.where(correct, examples.weight, 0.0)))
@@ -109,36 +105,17 @@ class Problem(NamedTuple):
     def _block_by_hand(
         self, params: LinearParams, examples: Examples
     ) -> tuple[Evaluation, LinearParams]:
-        x = self._prepared(params, examples.x)
+        x = self.prepared(params, examples.x)
         gradient = self.objective.data_gradient_by_hand(params, x, examples.labels, examples.weight)
         return self._block_evaluation(params, examples), gradient
 
-    def _sum_over_blocks(self, params: LinearParams, block: Any) -> Any:
-        """Sums `block(params, examples)` over the rows, a block of them at a time.
+    def sum_over_blocks(self, params: LinearParams, block: Any) -> Any:
+        """Sums `block(params, examples)` over the rows, a block of them at a time."""
 
-        The last block is moved back to end with the data, and rows that an earlier block has
-        counted weigh nothing: no remainder to compile, no padding to copy.
-        """
-        num_examples = self.examples.x.shape[0]
-        if num_examples <= BLOCK_ROWS:
-            return block(params, self.examples)
+        def counted(rows: Examples, is_new: jax.Array) -> Any:
+            return block(params, rows._replace(weight=jnp.where(is_new, rows.weight, 0.0)))
 
-        def add_block(total: Any, index: jax.Array) -> tuple[Any, None]:
-            start = jnp.minimum(index * BLOCK_ROWS, num_examples - BLOCK_ROWS)
-            rows = Examples(
-                *(jax.lax.dynamic_slice_in_dim(a, start, BLOCK_ROWS) for a in self.examples)
-            )
-            is_new = start + jnp.arange(BLOCK_ROWS, dtype=start.dtype) >= index * BLOCK_ROWS
-            rows = rows._replace(weight=jnp.where(is_new, rows.weight, 0.0))
-            return jax.tree.map(jnp.add, total, block(params, rows)), None
-
-        first = Examples(*(a[:BLOCK_ROWS] for a in self.examples))
-        zero = jax.tree.map(
-            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(block, params, first)
-        )
-        num_blocks = -(-num_examples // BLOCK_ROWS)
-        total, _ = jax.lax.scan(add_block, zero, jnp.arange(num_blocks, dtype=jnp.int32))
-        return total
+        return row_blocks.sum_over_blocks(counted, self.examples)
 
 
 class HasParams(Protocol):

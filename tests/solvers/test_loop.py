@@ -13,7 +13,8 @@ import pytest
 
 import jaxlin
 from jaxlin.data.order import epoch_order
-from jaxlin.solvers.base import BLOCK_ROWS, Evaluation, Examples, Problem
+from jaxlin.row_blocks import BLOCK_ROWS
+from jaxlin.solvers.base import Evaluation, Examples, Problem
 from jaxlin.solvers.block import (
     Grid,
     Stopping,

@@ -1,0 +1,79 @@
+"""A block of rows at a time: what every pass over the data is made of.
+
+Features stay in memory in the dtype that they came in; only a block of them is ever converted. The
+last block is moved back to end with the data, and is told which of its rows an earlier block has
+counted: no remainder to compile, no padding to copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+# Rows a pass converts and multiplies at a time. Large enough for the matrix product, small enough
+# that a converted block of images stays in the cache; and below the 32,768 rows above which some
+# jaxlib releases miscompile a product followed by a reduction on CPU (jax issue 39103).
+BLOCK_ROWS = 4096
+
+
+def number_of_blocks(num_rows: int) -> int:
+    """How many blocks a pass has.
+
+    >>> number_of_blocks(2 * BLOCK_ROWS + 1)
+    3
+    """
+    return -(-num_rows // BLOCK_ROWS)
+
+
+def sum_over_blocks(block: Callable[[Any, jax.Array], Any], rows: Any) -> Any:
+    """Sums `block(rows of a block, is_new)` over the data.
+
+    Args:
+      block: gives any pytree of arrays; rows that are not new (B,) bool must count for nothing.
+      rows: a pytree of arrays with a leading axis N.
+
+    >>> sum_over_blocks(lambda x, new: jnp.sum(jnp.where(new, x, 0)), jnp.ones(5000)).item()
+    5000.0
+    """
+    num_rows = jax.tree.leaves(rows)[0].shape[0]
+    if num_rows <= BLOCK_ROWS:
+        return block(rows, jnp.ones(num_rows, bool))
+
+    def add_block(total: Any, index: jax.Array) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, block(*_block(rows, index, num_rows))), None
+
+    first = jax.tree.map(lambda a: a[:BLOCK_ROWS], rows)
+    shapes = jax.eval_shape(block, first, jnp.ones(BLOCK_ROWS, bool))
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    indices = jnp.arange(number_of_blocks(num_rows), dtype=jnp.int32)
+    return jax.lax.scan(add_block, zero, indices)[0]
+
+
+def map_blocks(block: Callable[[Any], jax.Array], rows: Any) -> jax.Array:
+    """`block(rows of a block)`, whose result has a row for each of them, for all of the data.
+
+    >>> map_blocks(lambda x: 2 * x, jnp.ones(5000)).shape
+    (5000,)
+    """
+    num_rows = jax.tree.leaves(rows)[0].shape[0]
+    if num_rows <= BLOCK_ROWS:
+        return block(rows)
+
+    def fill_block(filled: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
+        part = block(_block(rows, index, num_rows)[0])
+        start = jnp.minimum(index * BLOCK_ROWS, num_rows - BLOCK_ROWS)
+        return jax.lax.dynamic_update_slice_in_dim(filled, part, start, 0), None
+
+    shape = jax.eval_shape(block, jax.tree.map(lambda a: a[:BLOCK_ROWS], rows))
+    empty = jnp.zeros((num_rows, *shape.shape[1:]), shape.dtype)
+    indices = jnp.arange(number_of_blocks(num_rows), dtype=jnp.int32)
+    return jax.lax.scan(fill_block, empty, indices)[0]
+
+
+def _block(rows: Any, index: jax.Array, num_rows: int) -> tuple[Any, jax.Array]:
+    start = jnp.minimum(index * BLOCK_ROWS, num_rows - BLOCK_ROWS)
+    part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, start, BLOCK_ROWS), rows)
+    return part, start + jnp.arange(BLOCK_ROWS, dtype=start.dtype) >= index * BLOCK_ROWS
