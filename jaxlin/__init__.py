@@ -7,7 +7,7 @@
 [0, 1, 0, 1]
 """
 
-from jaxlin import data, gradients, losses, metrics, penalties, solvers
+from jaxlin import certificates, data, gradients, losses, metrics, penalties, solvers
 from jaxlin.errors import DataFormatError, DivergedError, InputError
 from jaxlin.linear import LinearParams, init_params, predict, scores
 from jaxlin.model_file import Model, load_model, save_model
@@ -29,6 +29,7 @@ __all__ = [
     "Model",
     "Objective",
     "Outcome",
+    "certificates",
     "data",
     "evaluate",
     "fit",

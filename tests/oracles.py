@@ -283,3 +283,41 @@ def largest_absolute_value(x: Any) -> float:
         for value in example:
             top = max(top, abs(value))
     return top
+
+
+# Conjugates and the dual
+
+
+def conjugate(name: str, a: Sequence[float], y: int, margin: float = 1.0) -> float:
+    """`sup_s <a, s> - L(s)` for a row a that sums to 0; infinite outside the feasible set."""
+    if name == "softmax":
+        p = [value + (1.0 if j == y else 0.0) for j, value in enumerate(a)]
+        if min(p) < -1e-15:
+            return math.inf
+        return math.fsum(value * math.log(value) for value in p if value > 0.0)
+    beta = [value for j, value in enumerate(a) if j != y]
+    if any(value < 0.0 for value in beta):
+        return math.inf
+    if name == "weston_watkins" and any(value > 1.0 for value in beta):
+        return math.inf
+    if name == "crammer_singer" and math.fsum(beta) > 1.0 + 1e-13:
+        return math.inf
+    value = -margin * math.fsum(beta)
+    if name == "squared_weston_watkins":
+        value += math.fsum(b * b for b in beta) / 4.0
+    return value
+
+
+def dual_objective(
+    name: str, strength: float, dual: Any, x: Any, labels: Any, sample_weight: Any = None
+) -> float:
+    """`-sum_i w_i L*_i(a_i) - ||sum_i w_i a_i x_i^T||^2 / (4 strength)`, weights with sum 1."""
+    points, examples = rows(dual), rows(x)
+    weights = [1.0] * len(points) if sample_weight is None else [float(w) for w in sample_weight]
+    total = math.fsum(weights)
+    value = 0.0
+    V = np.zeros((len(points[0]), len(examples[0])))
+    for a, example, y, weight in zip(points, examples, labels, weights, strict=True):
+        value -= weight / total * conjugate(name, a, int(y))
+        V += weight / total * np.outer(a, example)
+    return value - float((V**2).sum()) / (4.0 * strength)

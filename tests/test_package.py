@@ -28,8 +28,8 @@ ROOT = Path(__file__).parent.parent
 # package's own `__init__`: only what comes after it may say `from jaxlin import fit`.
 ORDER = (
     *("errors", "outcomes", "files", "arrays", "precision", "checks", "weights", "row_blocks"),
-    *("linear", "losses", "penalties", "metrics"),
-    *("data", "objective", "gradients", "solvers", "training"),
+    *("linear", "losses", "conjugates", "penalties", "metrics"),
+    *("data", "objective", "gradients", "certificates", "solvers", "training"),
     *("ladder", "model_file", "jaxlin", "report", "cli"),
 )
 

@@ -1,0 +1,239 @@
+"""The losses from their other side: conjugates, the points where they are finite, and slopes.
+
+A loss that is convex in the scores is the upper envelope of its tangents,
+`L(s) = max_a (<a, s> - L*(a))`, and each `a` with a finite conjugate `L*` bounds it from below. The
+rows `a` (C,) of the losses here sum to zero. For the hinges `beta_j = a_j` for the wrong classes j,
+and `a_y = -sum beta`; m is the margin:
+
+* Weston-Watkins: `0 <= beta_j <= 1`, `L* = -m sum beta`;
+* Crammer-Singer: `beta >= 0`, `sum beta <= 1`, `L* = -m sum beta`;
+* squared Weston-Watkins: `beta >= 0`, `L* = sum (beta^2 / 4 - m beta)`;
+* softmax: `p = a + e_y` in the simplex, `L* = sum p log p`.
+
+A hinge's slope at its kink is a choice. With `(width / 2) sum beta^2` added to `L*` there is no
+choice left: the hinge becomes a Huber function, and beta moves from 0 to 1 while the margin crosses
+the width (Nesterov, "Smooth minimization of non-smooth functions", 2005).
+
+A class that no example has can have no part in a model whose bias is free: `allowed` (C,) leaves
+such classes out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxlin.errors import InputError
+from jaxlin.losses import (
+    CrammerSingerHinge,
+    Loss,
+    SoftmaxCrossEntropy,
+    SquaredWestonWatkinsHinge,
+    WestonWatkinsHinge,
+)
+
+Hinge = WestonWatkinsHinge | CrammerSingerHinge
+Known = Hinge | SquaredWestonWatkinsHinge | SoftmaxCrossEntropy
+
+# Hinges are minimised exactly with their kinks rounded off over this share of the margin, and
+# certified best with the same: less, and the rounding of the scores is felt; more, and the kink is.
+FINEST_WIDTH = 1e-7
+
+
+def known_conjugate(loss: Loss) -> Known:
+    """The loss itself, if its conjugate is known here.
+
+    Raises:
+      InputError: it is not.
+
+    >>> from jaxlin.losses import softmax_cross_entropy
+    >>> known_conjugate(softmax_cross_entropy)
+    SoftmaxCrossEntropy()
+    """
+    # Not isinstance: a subclass may compute something else.
+    known = (WestonWatkinsHinge, CrammerSingerHinge, SquaredWestonWatkinsHinge, SoftmaxCrossEntropy)
+    for kind in known:
+        if type(loss) is kind:
+            return loss
+    raise InputError(
+        "A certificate needs the loss's convex conjugate, which is known for the losses of "
+        f"jaxlin.losses and not for {getattr(loss, '__name__', type(loss).__name__)}."
+    )
+
+
+def is_hinge(loss: Loss) -> bool:
+    """Whether the loss has a kink that can be rounded off here."""
+    return type(loss) in (WestonWatkinsHinge, CrammerSingerHinge)
+
+
+def label_mask(labels: jax.Array, num_classes: int) -> jax.Array:
+    """Which entry is the label's, (N, C) bool."""
+    return labels[:, None] == jnp.arange(num_classes, dtype=labels.dtype)[None, :]
+
+
+def margins(loss: Known, scores: jax.Array, is_label: jax.Array) -> jax.Array:
+    """`s_j - s_y + margin` (N, C); 0 for the label."""
+    if isinstance(loss, SoftmaxCrossEntropy):
+        raise TypeError("softmax has no margins")
+    label_score = jnp.sum(jnp.where(is_label, scores, 0.0), axis=1, keepdims=True)
+    return jnp.where(is_label, 0.0, scores - label_score + loss.margin)
+
+
+def rows_of(beta: jax.Array, is_label: jax.Array) -> jax.Array:
+    """`a` (N, C) of the wrong classes' beta (N, C): the label has minus their sum."""
+    beta = jnp.where(is_label, 0.0, beta)
+    return jnp.where(is_label, -jnp.sum(beta, axis=1, keepdims=True), beta)
+
+
+def _within_unit_sum(z: jax.Array) -> jax.Array:
+    """The nearest point with `beta >= 0` and `sum beta <= 1`, row by row; minus infinity gives 0.
+
+    Source: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008.
+    """
+    descending = -jnp.sort(-z, axis=1)
+    above = jnp.cumsum(jnp.where(jnp.isfinite(descending), descending, 0.0), axis=1) - 1.0
+    count = jnp.arange(1, z.shape[1] + 1, dtype=z.dtype)[None, :]
+    last = jnp.sum(descending * count > above, axis=1, keepdims=True, dtype=jnp.int32)
+    last = jnp.maximum(last, 1)
+    threshold = jnp.take_along_axis(above, last - 1, axis=1) / last.astype(z.dtype)
+    free = jnp.maximum(z, 0.0)
+    fits = jnp.sum(free, axis=1, keepdims=True) <= 1.0
+    return jnp.where(fits, free, jnp.maximum(z - threshold, 0.0))
+
+
+def _beta(loss: Known, z: jax.Array, usable: jax.Array) -> jax.Array:
+    """The nearest feasible beta (N, C), 0 where it has to be."""
+    if isinstance(loss, CrammerSingerHinge):
+        return _within_unit_sum(jnp.where(usable, z, -jnp.inf))
+    top = 1.0 if isinstance(loss, WestonWatkinsHinge) else jnp.inf
+    return jnp.where(usable, jnp.clip(z, 0.0, top), 0.0)
+
+
+def dual_point(
+    loss: Known, scores: jax.Array, labels: jax.Array, width: jax.Array, allowed: jax.Array
+) -> jax.Array:
+    """The slope of each example's loss at its scores, the kinks of a hinge rounded off, (N, C)."""
+    is_label = label_mask(labels, scores.shape[1])
+    if isinstance(loss, SoftmaxCrossEntropy):
+        inside = jnp.where(allowed[None, :], scores, -jnp.inf)
+        return jax.nn.softmax(inside, axis=1) - is_label.astype(scores.dtype)
+    z = margins(loss, scores, is_label)
+    z = 2.0 * z if isinstance(loss, SquaredWestonWatkinsHinge) else z / width
+    return rows_of(_beta(loss, z, allowed[None, :] & ~is_label), is_label)
+
+
+def feasible(loss: Known, dual: jax.Array, labels: jax.Array, allowed: jax.Array) -> jax.Array:
+    """Any rows (N, C) made into rows with a finite conjugate, those that have one left alone."""
+    is_label = label_mask(labels, dual.shape[1])
+    usable = allowed[None, :]
+    if not isinstance(loss, SoftmaxCrossEntropy):
+        return rows_of(_beta(loss, dual, usable & ~is_label), is_label)
+    one_hot = is_label.astype(dual.dtype)
+    p = jnp.where(usable, jnp.maximum(dual + one_hot, 0.0), 0.0)
+    total = jnp.sum(p, axis=1, keepdims=True)
+    return jnp.where(total > 0.0, p / jnp.where(total > 0.0, total, 1.0), one_hot) - one_hot
+
+
+def conjugate(loss: Known, dual: jax.Array, labels: jax.Array) -> jax.Array:
+    """`L*` of feasible rows (N, C), (N,).
+
+    >>> from jaxlin.losses import weston_watkins_hinge
+    >>> conjugate(weston_watkins_hinge, jnp.array([[-1.5, 1.0, 0.5]]), jnp.array([0])).tolist()
+    [-1.5]
+    """
+    is_label = label_mask(labels, dual.shape[1])
+    if isinstance(loss, SoftmaxCrossEntropy):
+        p = dual + is_label.astype(dual.dtype)
+        logs = jnp.log(jnp.where(p > 0.0, p, 1.0))
+        return jnp.sum(jnp.where(p > 0.0, p, 0.0) * logs, axis=1)
+    beta = jnp.where(is_label, 0.0, dual)
+    value = -loss.margin * beta
+    if isinstance(loss, SquaredWestonWatkinsHinge):
+        value = value + 0.25 * beta * beta
+    return jnp.sum(value, axis=1)
+
+
+class Curvature(NamedTuple):
+    """The second derivative of each example's loss by its scores, without its C x C numbers.
+
+    It is `T (diag(slopes) - coupling slopes slopes^T) T^T`: for softmax T is the identity, for the
+    hinges the step from beta to a.
+
+    Attributes:
+      slopes: (N, C); 0 for the label of a hinge.
+      coupling: (N, 1).
+    """
+
+    slopes: jax.Array
+    coupling: jax.Array
+
+
+def curvature(loss: Known, dual: jax.Array, labels: jax.Array, width: jax.Array) -> Curvature:
+    """At the point whose slope is `dual` (`dual_point` with the same width)."""
+    is_label = label_mask(labels, dual.shape[1])
+    none = jnp.zeros((dual.shape[0], 1), dual.dtype)
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return Curvature(dual + is_label.astype(dual.dtype), none + 1.0)
+    beta = jnp.where(is_label, 0.0, dual)
+    if isinstance(loss, SquaredWestonWatkinsHinge):
+        return Curvature(jnp.where(beta > 0.0, 2.0, jnp.zeros_like(beta)), none)
+    if isinstance(loss, WestonWatkinsHinge):
+        return Curvature(jnp.where((beta > 0.0) & (beta < 1.0), 1.0 / width, 0.0 * beta), none)
+    slopes = jnp.where(beta > 0.0, 1.0 / width, 0.0 * beta)
+    total = jnp.sum(beta, axis=1, keepdims=True)
+    full = total >= 1.0 - 8.0 * jnp.finfo(beta.dtype).eps
+    return Curvature(slopes, jnp.where(full, 1.0 / jnp.sum(slopes, 1, keepdims=True), none))
+
+
+def mean_curvature(
+    loss: Known, curve: Curvature, labels: jax.Array, weight: jax.Array
+) -> jax.Array:
+    """`sum_i weight_i` of the second derivatives, (C, C)."""
+    slopes, coupling = curve
+    weighted = slopes * weight[:, None]
+    inner = jnp.diag(jnp.sum(weighted, axis=0)) - (weighted * coupling).T @ slopes
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return inner
+    one_hot = label_mask(labels, slopes.shape[1]).astype(slopes.dtype)
+    row_sums = weighted * (1.0 - coupling * jnp.sum(slopes, axis=1, keepdims=True))
+    crossed = one_hot.T @ row_sums
+    return inner - crossed - crossed.T + jnp.diag(jnp.sum(crossed, axis=1))
+
+
+def shifted_point(
+    loss: Known,
+    dual: jax.Array,
+    labels: jax.Array,
+    width: jax.Array,
+    shift: jax.Array,
+    allowed: jax.Array,
+) -> jax.Array:
+    """`dual_point` after all scores have moved by so small a `shift` (C,), to first order.
+
+    The scores need not be able to hold the shift: `a` (N, C) may feel less than their last bit.
+    """
+    is_label = label_mask(labels, dual.shape[1])
+    slopes, coupling = curvature(loss, dual, labels, width)
+    step = jnp.broadcast_to(shift[None, :], dual.shape)
+    if not isinstance(loss, SoftmaxCrossEntropy):
+        step = step - jnp.sum(jnp.where(is_label, step, 0.0), axis=1, keepdims=True)
+    change = slopes * step
+    change = change - coupling * slopes * jnp.sum(change, axis=1, keepdims=True)
+    if not isinstance(loss, SoftmaxCrossEntropy):
+        change = rows_of(change, is_label)
+    return feasible(loss, dual + change, labels, allowed)
+
+
+def score_hessians(curve: Curvature, is_label: jax.Array) -> jax.Array:
+    """The second derivative of each example's hinge by its scores, (N, C, C)."""
+    slopes, coupling = curve
+    one_hot = is_label.astype(slopes.dtype)
+    eye = jnp.eye(slopes.shape[1], dtype=slopes.dtype)[None]
+    inner = eye * slopes[:, :, None] - (coupling * slopes)[:, :, None] * slopes[:, None, :]
+    row_sums = slopes * (1.0 - coupling * jnp.sum(slopes, axis=1, keepdims=True))
+    crossed = one_hot[:, :, None] * row_sums[:, None, :]
+    total = jnp.sum(row_sums, axis=1, keepdims=True)
+    at_label = (one_hot * total)[:, :, None] * one_hot[:, None, :]
+    return inner - crossed - jnp.swapaxes(crossed, 1, 2) + at_label
