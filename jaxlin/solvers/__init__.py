@@ -1,4 +1,4 @@
-"""Ways to find W: random search, gradient descent, minibatch SGD.
+"""Ways to find W: random search, gradient descent, minibatch SGD, Newton's method.
 
 Each is a frozen dataclass with the same protocol (`jaxlin.solvers.base`), driven by the same loop
 (`jaxlin.solvers.loop`).
@@ -12,6 +12,7 @@ from jaxlin.solvers.learning_rate import (
     suggested_epochs,
     suggested_learning_rate,
 )
+from jaxlin.solvers.newton import Newton
 from jaxlin.solvers.random_search import RandomSearch
 from jaxlin.solvers.sgd import SGD
 
@@ -21,6 +22,7 @@ __all__ = [
     "Evaluation",
     "GradientDescent",
     "History",
+    "Newton",
     "Problem",
     "RandomSearch",
     "Solver",
