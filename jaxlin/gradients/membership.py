@@ -15,6 +15,7 @@ Computational Mathematics 15, 2015.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -30,6 +31,10 @@ _ON_BOUND, _MOST_NUMBERS, _MOST_FREE = 1e-10, 4_000_000, 2_000
 
 # By what part of the box a gradient has to be separated from it.
 _SEPARATION = 0.05
+
+# Moments below this share of the largest are no better known than rounding; the cost of finding
+# them grows with the cube of the features.
+_SMALLEST_MOMENT, _MOST_FEATURES = 1e-12, 2_000
 
 ANOTHER = "another element"
 
@@ -54,71 +59,82 @@ class Membership(NamedTuple):
 
 
 class _Image:
-    """The linear map from multipliers to gradients, in units of the tolerance."""
+    """The linear map A from multipliers to gradients, and the metric that distances are taken in.
+
+    Any metric gives the same answer. In that of the features' own second moments A is nearly
+    orthogonal, however unlike or correlated the features are, and few steps are enough.
+    """
 
     def __init__(
         self, problem: HostProblem, ties: Ties, gradient: np.ndarray, tolerance: np.ndarray
     ) -> None:
         self.problem, self.ties, self.tolerance = problem, ties, tolerance
         self.smooth = problem.gradient(ties.fixed) + problem.penalty
-        self.target = (gradient - self.smooth) / tolerance
+        self.target = gradient - self.smooth
 
     def __call__(self, beta: np.ndarray) -> np.ndarray:
         """`A beta` (C, E)."""
-        score_gradient = self.ties.score_gradient(beta)
-        return self.problem.gradient(score_gradient, self.ties.rows) / self.tolerance
+        return self.problem.gradient(self.ties.score_gradient(beta), self.ties.rows)
 
-    def nearest(self, beta: np.ndarray) -> np.ndarray:
-        """The subgradient of multipliers (C, E)."""
-        return self.smooth + self(beta) * self.tolerance
+    def distance(self, residual: np.ndarray) -> float:
+        """The largest entry of a residual (C, E) in units of the tolerance."""
+        return float(np.max(np.abs(residual) / self.tolerance, initial=0.0))
+
+    @functools.cached_property
+    def metric(self) -> np.ndarray:
+        """The inverse of `sum_i w_i^2 x_i x_i^T` over the tied examples (E, E), made invertible."""
+        width = self.tolerance.shape[1]
+        moments = np.zeros((width, width))
+        for block, x in self.problem.blocks(self.ties.rows):
+            x *= self.ties.shares[block, None]
+            moments += x.T @ x
+        scale = np.sqrt(np.diagonal(moments))
+        scale = np.where(scale > 0.0, scale, np.max(scale, initial=0.0))
+        scale = np.where(scale > 0.0, scale, 1.0)
+        if width > _MOST_FEATURES:
+            return np.diag(1.0 / scale**2)
+        values, vectors = np.linalg.eigh(moments / np.outer(scale, scale))
+        vectors /= scale[:, None]
+        return (vectors / np.maximum(values, _SMALLEST_MOMENT * values[-1])) @ vectors.T
 
     def slopes(self, direction: np.ndarray) -> np.ndarray:
         """`A^T V` (T, C), each example's not yet times its weight."""
-        scaled = direction / self.tolerance
         found = np.empty(self.ties.tied.shape)
         for block, x in self.problem.blocks(self.ties.rows):
-            moved = x @ scaled.T
+            moved = x @ direction.T
             moved -= moved[np.arange(len(moved)), self.ties.labels[block], None]
             found[block] = np.where(self.ties.tied[block], moved, 0.0)
         return found
 
-    def is_separated(self, residual: np.ndarray) -> bool:
+    def separates(self, direction: np.ndarray) -> bool:
         """Whether the gradient and all of its box lie beyond every subgradient."""
-        direction = _beyond_box(residual)
         reach = float(self.ties.shares @ support(self.ties, slice(None), self.slopes(direction)))
         claimed = float(np.vdot(self.target, direction))
-        return claimed - reach > (1.0 + _SEPARATION) * float(np.abs(direction).sum())
+        slack = float(np.vdot(np.abs(direction), self.tolerance))
+        return claimed - reach > (1.0 + _SEPARATION) * slack
 
     def squared_norm(self) -> float:
         """The largest eigenvalue of `A^T A`, from above as far as power steps can tell."""
-        v, value = (
-            self.ties.tied
-            * np.linspace(1.0, 2.0, self.ties.tied.size).reshape(self.ties.tied.shape),
-            0.0,
-        )
+        v = self.ties.tied * np.random.default_rng(0).uniform(1.0, 2.0, self.ties.tied.shape)
+        value = 0.0
         for _ in range(_POWER_STEPS):
             length = float(np.linalg.norm(v))
             if length == 0.0:
                 break
-            v = self.ties.shares[:, None] * self.slopes(self(v / length))
+            v = self.ties.shares[:, None] * self.slopes(self(v / length) @ self.metric)
             value = float(np.linalg.norm(v))
         return 1.1 * value
 
     def columns(self, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """The columns of A of some multipliers (C * E, K)."""
+        """The columns of A of some multipliers (C * E, K), in units of the tolerance."""
         labels = self.ties.labels[rows]
         found = np.zeros((len(rows), *self.tolerance.shape))
         at = np.arange(len(rows))
         for block, x in self.problem.blocks(self.ties.rows[rows]):
-            x = self.ties.shares[rows[block], None] * x
+            x *= self.ties.shares[rows[block], None]
             found[at[block], classes[block]] += x
             found[at[block], labels[block]] -= x
         return (found / self.tolerance).reshape(len(rows), -1).T
-
-
-def _beyond_box(residual: np.ndarray) -> np.ndarray:
-    """What of a residual, in units of the tolerance, rounding does not explain."""
-    return np.sign(residual) * np.maximum(np.abs(residual) - 1.0, 0.0)
 
 
 def membership(
@@ -142,15 +158,17 @@ def membership(
     """
     image = _Image(problem, ties, gradient, tolerance)
     if not ties.count:
-        distance = float(np.max(np.abs(image.target), initial=0.0))
-        answer = "member" if distance <= 1.0 else "outside"
-        beyond = None if answer == "member" else _beyond_box(image.target) / tolerance
-        return Membership(answer, image.smooth, distance, "", beyond)
+        distance = image.distance(image.target)
+        if distance <= 1.0:
+            return Membership("member", image.smooth, distance, "")
+        beyond = np.where(np.abs(image.target) > tolerance, image.target, 0.0)
+        return Membership("outside", image.smooth, distance, "", beyond)
     best, least = np.zeros(ties.tied.shape), np.inf
     for name, beta in candidates:
-        distance = float(np.max(np.abs(image.target - image(beta))))
+        element = image(beta)
+        distance = image.distance(image.target - element)
         if distance <= 1.0:
-            return Membership("member", image.nearest(beta), distance, name)
+            return Membership("member", image.smooth + element, distance, name)
         if distance < least:
             best, least = beta, distance
     return _projected(image, best)
@@ -161,22 +179,30 @@ def _projected(image: _Image, beta: np.ndarray) -> Membership:
     norm = image.squared_norm()
     step = 1.0 / norm if norm > 0.0 else 0.0
 
-    def verdict(beta: np.ndarray) -> Membership | None:
-        residual = image.target - image(beta)
-        distance = float(np.max(np.abs(residual)))
+    def verdict(beta: np.ndarray, *, is_last: bool = False) -> Membership | None:
+        element = image(beta)
+        residual = image.target - element
+        distance, nearest = image.distance(residual), image.smooth + element
         if distance <= 1.0:
-            return Membership("member", image.nearest(beta), distance, ANOTHER)
-        if image.is_separated(residual):
-            separation = _beyond_box(residual) / image.tolerance
-            return Membership("outside", image.nearest(beta), distance, "", separation)
-        return None
+            return Membership("member", nearest, distance, ANOTHER)
+        # The first direction is the projection's own; the second does better where most of the
+        # residual is rounding. The third is known at once: a data term's rows sum to zero.
+        beyond = np.sign(residual) * np.maximum(np.abs(residual) - image.tolerance, 0.0)
+        common = np.broadcast_to(residual.sum(axis=0), residual.shape)
+        is_felt = np.abs(common) > image.tolerance.sum(axis=0)
+        directions = (residual @ image.metric, beyond / image.tolerance**2, common * is_felt)
+        for separation in directions:
+            if image.separates(separation):
+                return Membership("outside", nearest, distance, "", separation)
+        return Membership("undecided", nearest, distance, "") if is_last else None
 
     for _ in range(_ROUNDS):
         at, momentum = beta, 1.0
         for count in range(_STEPS):
             if count % _LOOK_EVERY == 0 and (found := verdict(beta)):
                 return found
-            slope = image.ties.shares[:, None] * image.slopes(_beyond_box(image.target - image(at)))
+            direction = (image.target - image(at)) @ image.metric
+            slope = image.ties.shares[:, None] * image.slopes(direction)
             after = project(image.ties, at + step * slope)
             if np.vdot(at - after, after - beta) > 0.0:
                 momentum = 1.0
@@ -184,8 +210,9 @@ def _projected(image: _Image, beta: np.ndarray) -> Membership:
             at = after + (momentum - 1.0) / grown * (after - beta)
             beta, momentum = after, grown
         beta = _polished(image, beta)
-    residual = float(np.max(np.abs(image.target - image(beta))))
-    return verdict(beta) or Membership("undecided", image.nearest(beta), residual, "")
+    found = verdict(beta, is_last=True)
+    assert found is not None
+    return found
 
 
 def project(ties: Ties, beta: np.ndarray) -> np.ndarray:
@@ -218,7 +245,7 @@ def _polished(image: _Image, beta: np.ndarray) -> np.ndarray:
         has_partner = partners >= 0
         if has_partner.any():
             columns[:, has_partner] -= image.columns(rows[has_partner], partners[has_partner])
-        residual = (image.target - image(beta)).ravel()
+        residual = ((image.target - image(beta)) / image.tolerance).ravel()
         change = np.linalg.lstsq(columns, residual, rcond=1e-12)[0]
         move = np.zeros(beta.shape)
         np.add.at(move, (rows, classes), change)

@@ -88,14 +88,22 @@ def _verdict(
         )
     for one in judged:
         if one.found.answer == "undecided":
-            return "undecided", Explanation(
-                None,
-                f"{_called(one)} is no subgradient that was found, and it cannot be shown that it "
-                "is none: margins near zero may have either sign where scores are this large.",
-            )
+            return "undecided", Explanation(None, _undecided(one))
     if audit.ties.count or audit.other_side.any():
         return "kink", Explanation(None, _kink_sentence(audit, judged))
     return "agrees", Explanation(None, _agreement(audit, judged))
+
+
+def _undecided(one: Judged) -> str:
+    if one.found.distance <= 1.0:
+        return (
+            f"{_called(one)} is a subgradient only if margins near zero may have either sign, as "
+            "they may where a part that all rows of W have in common makes the scores large."
+        )
+    return (
+        f"{_called(one)} was neither shown to be a subgradient nor shown to be none: the nearest "
+        f"one that was found is {one.found.distance:.2g} times as far as rounding explains."
+    )
 
 
 def _agreement(audit: Audit, judged: list[Judged]) -> str:
