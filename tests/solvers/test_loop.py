@@ -24,7 +24,7 @@ from jaxlin.solvers.block import (
     run_block,
 )
 from jaxlin.solvers.loop import minimise
-from jaxlin.training import _default_solver, _DefaultNumbers  # pyright: ignore[reportPrivateUsage]
+from jaxlin.training.default_solver import DefaultNumbers, default_solver
 
 N, D, C = 21, 5, 3
 
@@ -133,7 +133,7 @@ def test_a_pass_in_blocks_is_the_pass_in_one(n: int) -> None:
 
 def make_grid(rates: list[float], l2s: list[float], epochs: int = 4) -> Grid:
     m = len(rates)
-    numbers = _DefaultNumbers(
+    numbers = DefaultNumbers(
         jnp.array(rates, jnp.float32), jnp.full(m, 1e6, jnp.float32), 8, epochs
     )
     params = jaxlin.LinearParams(jnp.zeros((m, C, D)), jnp.zeros((m, C)))
@@ -154,13 +154,13 @@ def test_models_of_a_grid_are_what_each_is_alone_even_beside_one_that_diverges()
     examples = as_examples(*problem_data())
     key = jax.random.key(5)
     rates, l2s = [0.1, 1e12, 0.01], [0.0, 0.1, 0.3]
-    together = minimise(_default_solver, make_grid(rates, l2s), examples, key)
+    together = minimise(default_solver, make_grid(rates, l2s), examples, key)
     np.testing.assert_array_equal(together.diverged, [False, True, False])
     np.testing.assert_array_equal(together.epochs, [4, 0, 4])
     assert np.isfinite(together.params.W).all()
     for i in (0, 2):
         alone = minimise(
-            _default_solver, make_grid(rates[i : i + 1], l2s[i : i + 1]), examples, key
+            default_solver, make_grid(rates[i : i + 1], l2s[i : i + 1]), examples, key
         )
         np.testing.assert_allclose(together.params.W[i], alone.params.W[0], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(
@@ -174,7 +174,7 @@ def test_early_stopping_is_each_models_own() -> None:
     key = jax.random.key(5)
     rates, l2s = [0.05, 1.5], [0.0, 0.0]
     together = minimise(
-        _default_solver,
+        default_solver,
         make_grid(rates, l2s, epochs=25),
         examples,
         key,
@@ -184,7 +184,7 @@ def test_early_stopping_is_each_models_own() -> None:
     assert together.epochs[0] != together.epochs[1]
     for i in (0, 1):
         alone = minimise(
-            _default_solver,
+            default_solver,
             make_grid(rates[i : i + 1], l2s[i : i + 1], epochs=25),
             examples,
             key,
@@ -256,10 +256,10 @@ def test_nothing_of_the_data_is_a_constant_of_the_program() -> None:
     key = jax.random.key(0)
     examples = as_examples(x, labels)
     lowered = run_block.lower(
-        _default_solver,
+        default_solver,
         2,
         grid,
-        first_standing(_default_solver, grid, examples, key),
+        first_standing(default_solver, grid, examples, key),
         2,
         examples,
         None,

@@ -1,0 +1,71 @@
+"""The solver that `fit` takes when none is given: SGD with momentum and a cosine schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxlin.data.scaling import Scaling
+from jaxlin.errors import InputError
+from jaxlin.losses import Loss
+from jaxlin.solvers.learning_rate import cosine_decay, suggested_epochs, suggested_learning_rate
+from jaxlin.solvers.sgd import SGD
+
+_MOMENTUM = 0.9
+_BATCH_SIZE = 256
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class DefaultNumbers:
+    """What the default solver is made of; the learning rate is a leaf, so data do not retrace."""
+
+    learning_rate: Any
+    total_steps: Any
+    batch_size: int = dataclasses.field(metadata={"static": True})
+    epochs: int = dataclasses.field(metadata={"static": True})
+
+
+def default_solver(numbers: DefaultNumbers) -> SGD:
+    """SGD with momentum, its rate going down along half a cosine."""
+    schedule = cosine_decay(numbers.learning_rate, numbers.total_steps)
+    return SGD(optax.sgd(schedule, momentum=_MOMENTUM), numbers.batch_size, numbers.epochs)
+
+
+def default_numbers(
+    x: jax.Array, loss: Loss, num_classes: int, scaling: Scaling | None, dtype: Any
+) -> DefaultNumbers:
+    """The numbers that suit some data: a rate by the size of the rows, and for how long.
+
+    Args:
+      x: features (N, D).
+      loss: what is minimised.
+      num_classes: C.
+      scaling: of the features, or None.
+      dtype: that is computed in.
+
+    Raises:
+      InputError: the features are so large that `dtype` cannot hold the learning rate.
+    """
+    batch_size = min(_BATCH_SIZE, len(x))
+    learning_rate = suggested_learning_rate(
+        x,
+        loss=loss,
+        num_classes=num_classes,
+        momentum=_MOMENTUM,
+        batch_size=batch_size,
+        scaling=scaling,
+    )
+    if not float(jnp.finfo(dtype).tiny) < learning_rate < float(jnp.finfo(dtype).max):
+        raise InputError(
+            f"X is so large that a learning rate of {learning_rate:.3g} would be needed, which "
+            f"{jnp.dtype(dtype)} cannot hold. Scale the features "
+            "(scaling=jaxlin.data.Scaling.standardize(x)), or pass dtype=jnp.float64."
+        )
+    steps = -(-len(x) // batch_size)
+    epochs = suggested_epochs(len(x), batch_size)
+    return DefaultNumbers(learning_rate, float(steps * epochs), batch_size, epochs)
