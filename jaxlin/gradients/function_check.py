@@ -22,7 +22,7 @@ from jaxlin.errors import InputError
 from jaxlin.gradients.comparison import Leaves, compared, coordinate, leaves_like
 from jaxlin.gradients.evaluation import ByHand, Function, is_array, widened
 from jaxlin.gradients.explanations import Explanation, explain, explain_shapes
-from jaxlin.gradients.judgement import Judgement, judge
+from jaxlin.gradients.judgement import EPS64, Judgement, cancelled, judge
 from jaxlin.gradients.referee import leaf_sizes
 from jaxlin.gradients.report import GradientReport, Pair, Verdict
 from jaxlin.gradients.score_mistakes import LinearProblem
@@ -30,7 +30,6 @@ from jaxlin.precision import float64_scope
 
 _MOST_WORST = 5
 _UNIT = "the largest |gradient|"
-_EPS64 = float(np.finfo(np.float64).eps)
 
 # An error in float32 or narrower, as a share of the largest entry of its leaf, that is no rounding.
 _NARROW_SHARE = 0.05
@@ -93,7 +92,7 @@ def _misshapen(autodiff: Leaves, why: Explanation) -> GradientReport:
         worst=(),
         kinks=(),
         dtype="float64",
-        eps=_EPS64,
+        eps=EPS64,
         scale=_scale(autodiff),
         unit=_UNIT,
         step=None,
@@ -188,7 +187,7 @@ def _report(
         worst=tuple(coordinate(int(at), autodiff, **columns) for at in judged.worst[:_MOST_WORST]),
         kinks=referee.kinks(autodiff),
         dtype="float64" if narrow is None else str(narrow.dtype),
-        eps=_EPS64 if narrow is None else narrow.eps,
+        eps=EPS64 if narrow is None else narrow.eps,
         scale=scale,
         unit=_UNIT,
         step=float(np.nanmedian(steps)),
@@ -241,6 +240,7 @@ def _judge_narrow(narrow: _Narrow, judged: Judgement) -> tuple[Verdict, str, str
             ), "not finite"  # fmt: skip
         error = np.abs(gradient.flat - reference) / np.where(sizes > 0.0, sizes, 1.0)
         error[excused] = 0.0
+        error[np.abs(gradient.flat - reference) <= cancelled(judged.autodiff, narrow.eps)] = 0.0
         at = int(np.argmax(error))
         if error[at] > _NARROW_SHARE:
             leaf, index = gradient.place(at)
@@ -254,7 +254,7 @@ def _judge_narrow(narrow: _Narrow, judged: Judgement) -> tuple[Verdict, str, str
 
 def _pairs(judged: Judgement, narrow: _Narrow | None, scale: float) -> list[Pair]:
     wide, referee = judged.autodiff, judged.referee
-    compare = functools.partial(compared, scale=scale, eps=_EPS64)
+    compare = functools.partial(compared, scale=scale, eps=EPS64)
     pairs = []
     if judged.by_hand is not None:
         pairs.append(compare("by hand", judged.by_hand, "jax.grad", wide))

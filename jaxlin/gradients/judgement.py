@@ -25,6 +25,10 @@ _MOST_FORWARD = 64
 
 # Rounding in float64: as a share of the largest entry of a leaf, and in units of the noise seen.
 _SHARE, _NOISES = 1e-9, 100.0
+EPS64 = float(np.finfo(np.float64).eps)
+
+# In units of eps: of sums that cancel.
+_CANCELLED = 16.0
 
 # How far beside a kink to look again, times max(1, |p|), and how often.
 _BESIDE, _TIMES_BESIDE = 1e-3, 2
@@ -103,7 +107,7 @@ def judge(
     auto = autodiff.flat
     hand = auto if given is None else given.flat
     sizes, noise = leaf_sizes(autodiff), _noise(function, autodiff)
-    tolerance = _SHARE * sizes + _NOISES * noise
+    tolerance = _SHARE * sizes + _NOISES * noise + cancelled(autodiff, EPS64)
     gap = np.abs(hand - auto)
     gap[~np.isfinite(gap)] = np.inf
     checked = _chosen(function, gap - tolerance, coordinates, rng)
@@ -162,6 +166,19 @@ def _chosen_alike(auto: np.ndarray, hand: np.ndarray, referee: Referee) -> np.nd
     return flat
 
 
+def cancelled(autodiff: Leaves, eps: float) -> float:
+    """What may be left of a sum that cancels, of terms as large as the largest of all leaves.
+
+    The gradient by b is such a sum at W = 0, where there are as many examples of every class: zero,
+    and rounding of the inputs does not show it.
+
+    Args:
+      autodiff: the gradient.
+      eps: of the dtype that it is computed in.
+    """
+    return _CANCELLED * eps * float(np.max(leaf_sizes(autodiff), initial=0.0))
+
+
 def _noise(function: Function, autodiff: Leaves) -> np.ndarray:
     """Rounding noise (P,): of a leaf the median of what was seen, so that no kink dominates it."""
     noise = autodiff.replace(function.noise(autodiff))
@@ -204,7 +221,7 @@ def _wrong_beside(
             continue
         nowhere = np.zeros((0, flat.size))
         referee = Referee(there, autodiff, checked, nowhere, noise)
-        tolerance = _SHARE * leaf_sizes(autodiff) + _NOISES * noise
+        tolerance = _SHARE * leaf_sizes(autodiff) + _NOISES * noise + cancelled(autodiff, EPS64)
         if referee.is_wrong_at_slopes(autodiff.flat):
             wrong["jax.grad"] = Evidence(there, autodiff, autodiff, tolerance)
         if by_hand is not None:

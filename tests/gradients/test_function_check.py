@@ -283,3 +283,25 @@ def test_what_cannot_be_checked_is_named() -> None:
     report = check(absolute, np.ones((2, 3)), by_hand=lambda p: np.ones(6))
     assert report.verdict == "disagrees"
     assert report.cause == "shape"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sum_that_cancels_leaves_rounding_and_no_doubt(dtype: type) -> None:
+    # At W = 0, with as many examples of every class, the gradient by b is zero.
+    labels = np.arange(60) % 3
+    x = (np.random.default_rng(0).normal(size=(60, 4)) + labels[:, None]).astype(dtype)
+    params = {"W": np.zeros((3, 4), dtype), "b": np.zeros(3, dtype)}
+
+    def loss(p: Any, x: Any) -> jax.Array:
+        scores = x @ p["W"].T + p["b"].reshape(1, -1)
+        return jnp.mean(jax.nn.logsumexp(scores, axis=1) - scores[jnp.arange(60), labels])
+
+    def gradient(p: Any, x: Any, forgotten: float = 1.0) -> Any:
+        e = np.exp(x @ p["W"].T + p["b"])
+        dS = (e / e.sum(axis=1, keepdims=True) - forgotten * np.eye(3, dtype=dtype)[labels]) / 60
+        return {"W": dS.T @ x, "b": dS.sum(axis=0)}
+
+    report = check(loss, params, x, by_hand=gradient)
+    assert report.verdict == "agrees", report.explanation
+    report = check(loss, params, x, by_hand=lambda p, x: gradient(p, x, 1.0001))
+    assert report.verdict == "disagrees"
