@@ -18,7 +18,9 @@ from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.row_blocks import map_blocks, sum_over_blocks
 
-_BIAS_STEPS, _HALVINGS, _SHIFTS = 30, 40, 2
+_BIAS_STEPS, _HALVINGS, _SHIFTS = 30, 30, 2
+# Steps without progress after which only rounding is left.
+_IDLE = 3
 # A mean of a_i so far from zero costs the bound about as much: nothing.
 _BALANCED = 1e-14
 
@@ -154,24 +156,26 @@ def _balanced(
         return -jnp.linalg.solve(hessian + ridge * jnp.eye(len(start)), weight @ a)
 
     def step(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        b, best, smallest, count, _ = carry
+        b, best, smallest, count, idle = carry
         a = point(b)
         gradient = weight @ a
         size = jnp.max(jnp.abs(gradient))
-        better = size < smallest
+        smallest_before, better = smallest, size < smallest
         best, smallest = jnp.where(better, b, best), jnp.where(better, size, smallest)
         direction = newton(a)
         t = _where_flat(
             lambda t: (weight @ point(b + t * direction)) @ direction, gradient @ direction
         )
         moved = b + t * direction
-        return moved, best, smallest, count + 1, jnp.any(moved != b)
+        idle = jnp.where(size < 0.5 * smallest_before, 0, idle + 1)
+        return moved, best, smallest, count + 1, jnp.where(jnp.any(moved != b), idle, _IDLE)
 
     def goes_on(carry: tuple[jax.Array, ...]) -> jax.Array:
-        _, _, smallest, count, has_moved = carry
-        return (smallest > _BALANCED) & (count < _BIAS_STEPS) & has_moved
+        _, _, smallest, count, idle = carry
+        return (smallest > _BALANCED) & (count < _BIAS_STEPS) & (idle < _IDLE)
 
-    carry = (start, start, jnp.asarray(jnp.inf), jnp.asarray(0, jnp.int32), jnp.asarray(True))
+    none = jnp.asarray(0, jnp.int32)
+    carry = (start, start, jnp.asarray(jnp.inf), none, none)
     best = jax.lax.while_loop(goes_on, step, carry)[1]
     a, shifts = point(best), []
     for _ in range(_SHIFTS):
