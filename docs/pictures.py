@@ -25,8 +25,10 @@ from matplotlib.figure import Figure
 import jaxlin
 from jaxlin import data, gradients, losses, solvers
 from jaxlin.data import Dataset, Scaling
+from jaxlin.gradients.step_errors import step_errors
+from jaxlin.gradients.wrong_coordinates import wrong_coordinates
 from jaxlin.ladder import run_ladder
-from jaxlin.report import plots
+from jaxlin.report import gradient_plots, plots
 
 FOLDER = Path(__file__).parent / "pictures"
 GARMENTS = (
@@ -268,12 +270,45 @@ def templates(fashion: Dataset) -> Figure:
     return figure
 
 
+def check() -> Figure:
+    """The error of the numerical gradient against its step, and where a wrong gradient is wrong."""
+    dataset, scaling = digits()
+    x, labels = np.asarray(scaling(dataset.train.x[:200])), dataset.train.labels[:200]
+    rng = np.random.default_rng(0)
+    params: Any = jaxlin.LinearParams(rng.normal(size=(10, 64)) / 4, rng.normal(size=10))  # pyright: ignore[reportArgumentType]
+    objective = jaxlin.Objective(losses.weston_watkins_hinge, l2=1e-3)
+
+    def by_hand(params: Any, x: Any, labels: Any) -> Any:
+        """The true class's row is forgotten for the threes alone."""
+        right = objective.gradient_by_hand(params, x, labels)
+        dS = np.array(losses.weston_watkins_hinge.score_gradient(jaxlin.scores(params, x), labels))
+        forgotten = np.where(labels == 3, dS[:, 3], 0.0)
+        W = np.array(right.W)
+        W[3] -= forgotten @ np.asarray(x) / len(x)
+        return jaxlin.LinearParams(W, right.b)  # pyright: ignore[reportArgumentType]
+
+    curves = [
+        curve
+        for dtype in (np.float64, np.float32)
+        for curve in step_errors(objective, params, x, labels, dtype=dtype)
+    ]
+    wrong = wrong_coordinates(objective, params, x, labels, by_hand=by_hand)
+    return gradient_plots.check(
+        curves,
+        wrong,
+        title="The SVM on 200 digits",
+        classes=dataset.classes,
+        image_shape=dataset.image_shape,
+    )
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     "margins": margins,
     "overfitting": overfitting,
     "numerical": numerical,
     "passes": passes,
     "ladder": ladder,
+    "check": check,
 }
 FASHION_PICTURES: dict[str, Callable[[Dataset], Figure]] = {"cost": cost, "templates": templates}
 

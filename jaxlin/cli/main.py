@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 import jaxlin
+from jaxlin.cli.check_gradients import check_gradients
 from jaxlin.cli.evaluate import evaluate
 from jaxlin.cli.info import info
 from jaxlin.cli.ladder import ladder
@@ -28,7 +29,7 @@ def commands() -> None:
     """Linear classifiers in JAX: the multiclass SVM and softmax."""
 
 
-for command in (train, evaluate, predict, info, ladder):
+for command in (train, evaluate, predict, info, ladder, check_gradients):
     commands.add_command(command)
 
 
