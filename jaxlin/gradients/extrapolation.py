@@ -3,8 +3,8 @@
 The error of a difference quotient is a series in its step, in even powers for the central one.
 Two quotients at steps h and h / r give one whose leading term is gone, two of those the next, and
 so on: a triangular table. Its entries are judged by how far they are from the entries that they
-were made of, and by what rounding does at their step; the best entry is the answer, and that
-distance the estimate of its error.
+were made of, and by what rounding does at their step. The best entry that no smaller step refutes
+is the answer, and that distance the estimate of its error.
 
 Source: C. J. F. Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", Advances in Engineering
 Software 4 (2), 1982.
@@ -23,8 +23,8 @@ import numpy as np
 # a function of an unexpected scale has no good step.
 RATIO = 8.0
 
-# Rounding of a sum of many terms, in units of eps times its value.
-_ROUNDING = 4.0
+# How many times further off than a larger step, and than rounding, a smaller step may be.
+_NEARER = 4.0
 
 
 class Limit(NamedTuple):
@@ -49,10 +49,9 @@ def num_steps(dtype: Any) -> int:
 def extrapolate(
     quotients: jax.Array | np.ndarray,
     steps: jax.Array | np.ndarray,
-    size: jax.Array | np.ndarray,
+    noise: jax.Array | np.ndarray,
     *,
     is_central: bool,
-    eps: float,
 ) -> Limit:
     """The limits of difference quotients whose steps shrink by `RATIO`.
 
@@ -61,21 +60,25 @@ def extrapolate(
     Args:
       quotients: (L, K), the largest step first; those that are not finite do not count.
       steps: (L, K).
-      size: of the function's values (K,), which rounding is proportional to.
+      noise: what rounding does to the function's values (K,).
       is_central: whether the quotients are central, their error even in the step.
-      eps: of the dtype that the function's values were computed in.
 
     Returns:
       `Limit`.
     """
     xp: Any = np if isinstance(quotients, np.ndarray) else jnp
-    rounding = _ROUNDING * eps * size[None] / xp.abs(steps)
+    rounding = noise[None] / xp.abs(steps)
     power = RATIO**2 if is_central else RATIO
-    best = Limit(quotients[-1], xp.full_like(size, xp.inf), xp.abs(steps[-1]))
+    best = Limit(quotients[-1], xp.full_like(noise, xp.inf), xp.abs(steps[-1]))
 
     def better(best: Limit, value: Any, distance: Any, level: int) -> Limit:
         error = xp.where(xp.isfinite(distance), distance, xp.inf) + rounding[level]
-        take = error < best.error
+        # Whoever is right at some step is not far wrong at smaller ones, but for rounding: a
+        # function may look straight from afar, and a kink may lie nearer than the step.
+        reach = _NEARER * xp.maximum(xp.abs(quotients[level] - value), error)
+        nearer = xp.abs(quotients[level + 1 :] - value[None])
+        is_refuted = xp.any(nearer > reach[None] + _NEARER * rounding[level + 1 :], axis=0)
+        take = (error < best.error) & ~is_refuted
         new = Limit(value, error, xp.abs(steps[level]))
         return Limit(*(xp.where(take, n, b) for n, b in zip(new, best, strict=True)))
 

@@ -17,14 +17,17 @@ import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
+from jaxlin.captured import float64_scope_for
 from jaxlin.checks import as_key, check_count
 from jaxlin.errors import InputError
 from jaxlin.gradients.extrapolation import RATIO, Limit, extrapolate, num_steps
 from jaxlin.gradients.moves import Moved, evaluate_moves, split_callable
-from jaxlin.precision import float64_scope
 
 Tree = TypeVar("Tree")
 Scheme = Literal["central", "forward", "richardson"]
+# Rounding of a sum of many terms, in units of eps times its value, and in units of the second
+# differences that are nothing else.
+_ROUNDING, _FLUTTER = 4.0, 2.0
 SCHEMES: tuple[Scheme, ...] = ("central", "forward", "richardson")
 
 
@@ -148,7 +151,7 @@ def _all_coordinates(
     scheme: Scheme,
     batch_size: int | None,
 ) -> NumericalGradient:
-    with _scope(params):
+    with _scope(f, params):
         params = jax.tree.map(jnp.asarray, params)
         flat, unravel = ravel_pytree(params)
         if flat.size == 0:
@@ -200,7 +203,7 @@ def numerical_sample(
     if along not in ("coordinates", "directions"):
         raise InputError(f'along must be "coordinates" or "directions", got {along!r}.')
     key = as_key(key)
-    with _scope(params):
+    with _scope(f, params):
         params = jax.tree.map(jnp.asarray, params)
         flat, _ = ravel_pytree(params)
         count = min(count, flat.size) if along == "coordinates" else count
@@ -223,7 +226,7 @@ def random_directions(key: jax.Array, count: int, flat: jax.Array) -> jax.Array:
     return drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-def _scope(params: Any) -> Any:
+def _scope(f: Callable[..., Any], params: Any) -> Any:
     """Checks the leaves; float64 stays float64, unless JAX is tracing already."""
     leaves = jax.tree.leaves(params)
     for leaf in leaves:
@@ -234,7 +237,7 @@ def _scope(params: Any) -> Any:
             )
     traced = any(isinstance(leaf, Tracer) for leaf in leaves)
     wants_float64 = any(getattr(leaf, "dtype", None) == np.float64 for leaf in leaves)
-    return float64_scope(wants_float64 and not traced)
+    return float64_scope_for(f, wants_float64 and not traced)
 
 
 def _derivatives(
@@ -310,7 +313,7 @@ def _differences(
     if scheme == "richardson":
         sides = moved_both_ways(moved, which, steps)
         eps = values_eps(lambda params: call(numbers, params), params)
-        return extrapolate(*sides.central, sides.size, is_central=True, eps=eps)
+        return extrapolate(*sides.central, sides.noise(eps), is_central=True)
     unknown = jnp.full_like(steps, jnp.nan)
     if scheme == "forward":
         # The value at the parameters themselves is a move of no length, the first of all.
@@ -337,13 +340,27 @@ class BothWays(NamedTuple):
       base: at the parameters, scalar.
       up: after steps forward, the largest first (L, K).
       down: after steps back (L, K).
-      size: the largest finite |value| (K,).
     """
 
     base: Any
     up: Moved
     down: Moved
-    size: Any
+
+    def noise(self, eps: float) -> Any:
+        """What rounding does to the values (K,): by their size, and by how much they flutter.
+
+        At the smallest step the second difference of a function is nothing but rounding, which may
+        be far larger than that of its value where it is the difference of large numbers.
+
+        Args:
+          eps: of the dtype that they were computed in.
+        """
+        xp: Any = np if isinstance(self.up.values, np.ndarray) else jnp
+        both = xp.concatenate([self.up.values, self.down.values])
+        size = xp.max(xp.where(xp.isfinite(both), xp.abs(both), 0.0), axis=0)
+        flutter = xp.abs(self.up.values[-1] + self.down.values[-1] - 2.0 * self.base)
+        usual = xp.median(xp.where(xp.isfinite(flutter), flutter, 0.0))
+        return xp.maximum(_ROUNDING * eps * size, _FLUTTER * usual)
 
     @property
     def central(self) -> tuple[Any, Any]:
@@ -374,9 +391,7 @@ def moved_both_ways(
     seen = moved(repeated, signed)
     if not isinstance(seen.values, Tracer):
         seen = Moved(np.asarray(seen.values), np.asarray(seen.steps))
-    xp: Any = jnp if isinstance(seen.values, Tracer) else np
     shape = (2, levels, -1)
     values, distances = seen.values[1:].reshape(shape), seen.steps[1:].reshape(shape)
-    size = xp.max(xp.where(xp.isfinite(values), xp.abs(values), 0.0), axis=(0, 1))
     up, down = (Moved(values[side], distances[side]) for side in (0, 1))
-    return BothWays(seen.values[0], up, down, size)
+    return BothWays(seen.values[0], up, down)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlin.captured import float64_scope_for
 from jaxlin.checks import as_key, check_count
 from jaxlin.errors import InputError
 from jaxlin.gradients.comparison import Leaves, compared, coordinate, leaves_like
@@ -26,7 +27,6 @@ from jaxlin.gradients.judgement import EPS64, Judgement, cancelled, judge
 from jaxlin.gradients.referee import leaf_sizes
 from jaxlin.gradients.report import GradientReport, Pair, Verdict
 from jaxlin.gradients.score_mistakes import LinearProblem
-from jaxlin.precision import float64_scope
 
 _MOST_WORST = 5
 _UNIT = "the largest |gradient|"
@@ -63,7 +63,7 @@ def check_function(
     if isinstance(directions, bool) or not isinstance(directions, int) or directions < 0:
         raise InputError(f"directions must be a whole number of at least 0, got {directions!r}.")
     key = as_key(key)
-    with float64_scope(True):
+    with float64_scope_for(f):
         function = Function.of(f, params, args)
         if not function.flat.size:
             raise InputError("params hold no numbers: there is nothing to differentiate by.")

@@ -96,8 +96,6 @@ def witnessed(
         return moved_values(f, params, which, steps, batch_size=size)
 
     sides = moved_both_ways(moved, coordinates, largest_steps)
-    widths = sides.up.steps - sides.down.steps
-    quotients = (sides.up.values - sides.down.values) / widths
-    eps = values_eps(f, params)
-    numerical = extrapolate(quotients, 0.5 * widths, sides.size, is_central=True, eps=eps)
+    noise = sides.noise(values_eps(f, params))
+    numerical = extrapolate(*sides.central, noise, is_central=True)
     return Witnessed(jax.lax.map(forward, coordinates), numerical)

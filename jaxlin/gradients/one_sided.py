@@ -7,7 +7,6 @@ a kink has to be to count as one at the parameters themselves.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,6 +22,10 @@ from jaxlin.gradients.moves import Moved, evaluate_moves
 # of the larger.
 _ERRORS, _SHARE = 10.0, 1e-5
 
+# The two quotients have to be as far apart, up to a fifth, at the smallest steps, as many as this,
+# at which rounding blurs no more than a tenth of that.
+_SAME, _STEPS, _BLURRED = 0.2, 2, 0.1
+
 
 class OneSided(NamedTuple):
     """Derivatives along K coordinates or directions, NumPy arrays.
@@ -36,6 +39,7 @@ class OneSided(NamedTuple):
       side_error: the larger of their estimated errors (K,).
       jumps: right quotient - left quotient at each step (L, K), the largest step first.
       steps: those steps (L, K).
+      blur: what rounding does to the jumps (L, K).
     """
 
     value: np.ndarray
@@ -46,13 +50,25 @@ class OneSided(NamedTuple):
     side_error: np.ndarray
     jumps: np.ndarray
     steps: np.ndarray
+    blur: np.ndarray
 
     @property
     def is_kink(self) -> np.ndarray:
-        """Where the two sides differ (K,)."""
+        """Where the two sides differ, and stay apart at the smallest steps (K,)."""
         jump = np.abs(self.right - self.left)
         size = np.maximum(np.abs(self.right), np.abs(self.left))
-        return jump > _ERRORS * self.side_error + _SHARE * size
+        usable = np.isfinite(self.jumps) & (self.blur <= _BLURRED * jump[None])
+        # Which of the usable steps each one is, counted from the smallest.
+        place = np.cumsum(usable[::-1], axis=0)[::-1]
+        smallest = usable & (place <= _STEPS)
+        stays = np.all(self._same() | ~smallest, axis=0) & (smallest.sum(axis=0) == _STEPS)
+        return (jump > _ERRORS * self.side_error + _SHARE * size) & stays
+
+    def _same(self) -> np.ndarray:
+        """At which steps the quotients are as far apart as the derivatives (L, K)."""
+        jump = (self.right - self.left)[None]
+        with np.errstate(invalid="ignore"):
+            return np.abs(self.jumps - jump) <= _SAME * np.abs(jump) + self.blur
 
     @property
     def low(self) -> np.ndarray:
@@ -71,10 +87,7 @@ class OneSided(NamedTuple):
 
     def certainty(self, index: int) -> str:
         """How sure a kink is: over which steps the two sides stay as far apart."""
-        jump = self.right[index] - self.left[index]
-        same = np.abs(self.jumps[:, index] - jump) <= 0.1 * abs(jump)
-        if not same.any():
-            return "seen only by extrapolation"
+        same = self._same()[:, index]
         steps = self.steps[same, index]
         return (
             f"the two sides stay as far apart at {int(same.sum())} of {len(same)} steps, from "
@@ -109,12 +122,12 @@ def one_sided_derivatives(
 
     sides = moved_both_ways(moved, jnp.asarray(which), steps)
     eps = values_eps(lambda params: call(numbers, params, *arrays), params)
-    limit = functools.partial(extrapolate, eps=eps)
     with np.errstate(all="ignore"):  # what is not finite does not count
         (left, _), (right, sizes) = sides.left, sides.right
-        central = limit(*sides.central, sides.size, is_central=True)
-        from_left = limit(*sides.left, sides.size, is_central=False)
-        from_right = limit(*sides.right, sides.size, is_central=False)
+        noise = sides.noise(eps)
+        central = extrapolate(*sides.central, noise, is_central=True)
+        from_left = extrapolate(*sides.left, noise, is_central=False)
+        from_right = extrapolate(*sides.right, noise, is_central=False)
         jumps = right - left
     return OneSided(
         value=central.value,
@@ -125,4 +138,5 @@ def one_sided_derivatives(
         side_error=np.maximum(from_left.error, from_right.error),
         jumps=jumps,
         steps=sizes,
+        blur=2.0 * noise[None] / np.abs(sizes),
     )

@@ -25,6 +25,10 @@ class Pair:
       leaf_errors: for each leaf of the parameters, the largest |first - second| over the largest
         |second| in it (0 where both are 0).
       num_coordinates: how many coordinates were compared.
+
+    >>> pair = Pair("by hand", "jax.grad", 1e-16, 0.5, {"W": 2e-16}, num_coordinates=12)
+    >>> pair.error_in_eps
+    0.5
     """
 
     first: str
@@ -49,6 +53,9 @@ class Coordinate:
       step: that `numerical` took.
       left: the derivative from the left, where it differs from the right one.
       right: the derivative from the right.
+
+    >>> Coordinate("W", (3, 17), autodiff=0.5).place
+    'W[3, 17]'
     """
 
     leaf: str
@@ -82,6 +89,10 @@ class Kink:
       margin: `s_j - s_y + margin`, else None.
       bound: within which the margin counts as zero, else None.
       certainty: how sure that is, in words.
+
+    >>> kink = Kink("example 12, class 3", True, example=12, wrong_class=3, margin=0.0, bound=1e-15)
+    >>> kink.is_at
+    True
     """
 
     place: str
@@ -118,6 +129,12 @@ class GradientReport:
       num_checked: coordinates that the numerical gradient was taken of.
       num_coordinates: of the parameters.
       num_directions: random directions that it was taken along.
+
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from jaxlin import gradients
+    >>> report = gradients.check(lambda p: jnp.sum(p**2), np.ones(3), by_hand=lambda p: 2 * p)
+    >>> report.verdict, bool(report), report.pair("by hand", "jax.grad").max_error
+    ('agrees', True, 0.0)
     """
 
     verdict: Verdict
