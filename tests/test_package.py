@@ -27,7 +27,17 @@ ROOT = Path(__file__).parent.parent
 # A module may import from those before it, and a package from itself. `jaxlin` stands for the
 # package's own `__init__`: only what comes after it may say `from jaxlin import fit`.
 ORDER = (
-    *("errors", "outcomes", "files", "arrays", "precision", "captured", "checks", "weights", "row_blocks"),
+    *(
+        "errors",
+        "outcomes",
+        "files",
+        "arrays",
+        "precision",
+        "captured",
+        "checks",
+        "weights",
+        "row_blocks",
+    ),
     *("linear", "losses", "conjugates", "penalties", "metrics"),
     *("data", "objective", "gradients", "certificates", "solvers", "training"),
     *("ladder", "model_file", "jaxlin", "report", "cli"),

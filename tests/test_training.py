@@ -80,6 +80,19 @@ def test_a_plain_function_serves_as_a_loss() -> None:
     assert jaxlin.fit(X, Y, loss=cross_entropy).history.accuracy[-1] > 0.8
 
 
+@pytest.mark.parametrize("n", [50, 135, 450, 1000, 5000])
+def test_an_accuracy_of_all_or_nothing_is_exact(n: int) -> None:
+    labels = np.arange(n) % 2
+    x = np.where(labels == 1, 1.0, -1.0)[:, None].astype(np.float32)
+    right = jaxlin.LinearParams(jnp.asarray([[-1.0], [1.0]]))
+    wrong = jaxlin.LinearParams(jnp.asarray([[1.0], [-1.0]]))
+    assert float(jaxlin.evaluate(right, x, labels, loss=SOFTMAX).accuracy) == 1.0
+    assert 0.0 <= float(jaxlin.evaluate(wrong, x, labels, loss=SOFTMAX).accuracy) < 1e-6
+    solver = solvers.SGD(optax.sgd(0.0), batch_size=33, epochs=1)
+    fit = jaxlin.fit(x, labels, loss=SOFTMAX, solver=solver, init=right, bias=False)
+    assert fit.history.accuracy[-1] == 1.0
+
+
 def test_a_loss_that_reduces_is_told_so() -> None:
     with pytest.raises(jaxlin.InputError, match=r"one value an example, shape \(\d+,\), got \(\)"):
         jaxlin.fit(

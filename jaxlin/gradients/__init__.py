@@ -6,6 +6,7 @@ to train with. The gradient written by hand is `Objective.gradient_by_hand`; the
 """
 
 from jaxlin.gradients.checking import check
+from jaxlin.gradients.cost import GradientCost, ProgramCost, gradient_cost
 from jaxlin.gradients.finite_differences import (
     NumericalGradient,
     NumericalSample,
@@ -18,13 +19,16 @@ from jaxlin.gradients.report import Coordinate, GradientReport, Kink, Pair
 
 __all__ = [
     "Coordinate",
+    "GradientCost",
     "GradientReport",
     "Kink",
     "NumericalGradient",
     "NumericalSample",
     "Pair",
+    "ProgramCost",
     "check",
     "check_objective",
+    "gradient_cost",
     "numerical",
     "numerical_sample",
     "numerical_with_error",

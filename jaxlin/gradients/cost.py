@@ -42,6 +42,9 @@ class ProgramCost:
       bytes_accessed: by all of its operations, read and written.
       temporary_bytes: the most memory that intermediate results take at a time.
       seconds: median of the times measured.
+
+    >>> ProgramCost(flops=2e6, bytes_accessed=8e5, temporary_bytes=4096, seconds=1e-3).flops
+    2000000.0
     """
 
     flops: float
@@ -63,6 +66,13 @@ class GradientCost:
       num_coordinates: of the parameters.
       batch_size: how many evaluations a batch of `numerical` has.
       device: what it was compiled for and measured on.
+
+    >>> from jaxlin import losses
+    >>> objective = Objective(losses.softmax_cross_entropy, l2=0.1)
+    >>> params = LinearParams(jnp.zeros((3, 4)), jnp.zeros(3))
+    >>> cost = gradient_cost(objective, params, np.ones((20, 4), np.float32), np.arange(20) % 3)
+    >>> cost.num_coordinates, cost.numerical_factor > 1
+    (15, True)
     """
 
     by_hand: ProgramCost | None

@@ -25,10 +25,24 @@ GRADIENT_METHODS: tuple[GradientMethod, ...] = ("autodiff", "by_hand", "numerica
 
 
 class Evaluation(NamedTuple):
-    """The objective and the accuracy at some parameters, scalars."""
+    """The objective and the accuracy at some parameters, scalars.
+
+    The accuracy is 1 less the weight of the examples that are predicted wrong. Of a minibatch,
+    whose weights need not sum to 1, it means nothing by itself; the mean over an epoch does.
+    """
 
     objective: jax.Array
     accuracy: jax.Array
+
+
+class _Sums(NamedTuple):
+    """What is summed over rows: their weighted losses, and the weights of those predicted wrong.
+
+    The wrong ones, so that a model that has every row right has an accuracy of exactly 1.
+    """
+
+    loss: jax.Array
+    wrong: jax.Array
 
 
 class Examples(NamedTuple):
@@ -60,8 +74,8 @@ class Problem(NamedTuple):
 
     def evaluate(self, params: LinearParams) -> Evaluation:
         """Objective and accuracy, in one pass."""
-        data = self.sum_over_blocks(params, jax.checkpoint(self._block_evaluation))
-        return Evaluation(data.objective + self.objective.penalty_term(params), data.accuracy)
+        sums = self.sum_over_blocks(params, jax.checkpoint(self._block_sums))
+        return self._evaluation(params, sums)
 
     def value_and_gradient(
         self, params: LinearParams, method: GradientMethod = "autodiff"
@@ -71,43 +85,45 @@ class Problem(NamedTuple):
             gradient = gradients.numerical(lambda p: self.evaluate(p).objective, params)
             return self.evaluate(params), gradient
         block = self._block_by_hand if method == "by_hand" else self._block_autodiff
-        data, data_gradient = self.sum_over_blocks(params, block)
+        sums, data_gradient = self.sum_over_blocks(params, block)
         if method == "by_hand":
             penalty_gradient = self.objective.penalty_gradient_by_hand(params)
         else:
             penalty_gradient = jax.grad(self.objective.penalty_term)(params)
-        evaluation = Evaluation(data.objective + self.objective.penalty_term(params), data.accuracy)
-        return evaluation, jax.tree.map(jnp.add, data_gradient, penalty_gradient)
+        gradient = jax.tree.map(jnp.add, data_gradient, penalty_gradient)
+        return self._evaluation(params, sums), gradient
+
+    def _evaluation(self, params: LinearParams, sums: _Sums) -> Evaluation:
+        objective = sums.loss + self.objective.penalty_term(params)
+        return Evaluation(objective, 1.0 - sums.wrong)
 
     def prepared(self, params: LinearParams, x: jax.Array) -> jax.Array:
         """Some rows of features as a model sees them: converted, then scaled."""
         x = x.astype(compute_dtype(params.W.dtype))
         return x if self.scaling is None else self.scaling(x)
 
-    def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, Evaluation]:
+    def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, _Sums]:
         value, scores = self.objective.data_term(
             params, self.prepared(params, examples.x), examples.labels, examples.weight
         )
         correct = metrics.is_correct(scores, examples.labels)
-        return value, Evaluation(value, jnp.sum(jnp.where(correct, examples.weight, 0.0)))
+        return value, _Sums(value, jnp.sum(jnp.where(correct, 0.0, examples.weight)))
 
-    def _block_evaluation(self, params: LinearParams, examples: Examples) -> Evaluation:
+    def _block_sums(self, params: LinearParams, examples: Examples) -> _Sums:
         return self._data_term(params, examples)[1]
 
     def _block_autodiff(
         self, params: LinearParams, examples: Examples
-    ) -> tuple[Evaluation, LinearParams]:
-        (_, evaluation), gradient = jax.value_and_grad(self._data_term, has_aux=True)(
-            params, examples
-        )
-        return evaluation, gradient
+    ) -> tuple[_Sums, LinearParams]:
+        (_, sums), gradient = jax.value_and_grad(self._data_term, has_aux=True)(params, examples)
+        return sums, gradient
 
     def _block_by_hand(
         self, params: LinearParams, examples: Examples
-    ) -> tuple[Evaluation, LinearParams]:
+    ) -> tuple[_Sums, LinearParams]:
         x = self.prepared(params, examples.x)
         gradient = self.objective.data_gradient_by_hand(params, x, examples.labels, examples.weight)
-        return self._block_evaluation(params, examples), gradient
+        return self._block_sums(params, examples), gradient
 
     def sum_over_blocks(self, params: LinearParams, block: Any) -> Any:
         """Sums `block(params, examples)` over the rows, a block of them at a time."""

@@ -233,7 +233,9 @@ def _run_epoch(
             new, (parts, firsts) = _minibatch_steps(
                 solver, objective, old, examples, scaling, batches
             )
-            seen, first = jax.tree.map(jnp.sum, parts), firsts[0]
+            seen = Evaluation(jnp.sum(parts.objective), 1.0 - jnp.sum(parts.accuracy))
+            first = firsts[0]
+        seen = _at_least_none(seen)
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(new.params)]
         size = limit * jnp.asarray(DIVERGENCE_FACTOR, limit.dtype)
         is_good = functools.reduce(jnp.logical_and, finite) & jnp.isfinite(seen.objective)
@@ -245,6 +247,11 @@ def _run_epoch(
     return jax.vmap(one_model)(
         grid.numbers, grid.objective, standing.solver, standing.is_active, standing.reference
     )
+
+
+def _at_least_none(seen: Evaluation) -> Evaluation:
+    """With an accuracy that rounding has not taken below 0."""
+    return seen._replace(accuracy=jnp.maximum(seen.accuracy, 0.0))
 
 
 def _judge(
@@ -302,7 +309,11 @@ def _minibatch_steps(
     scaling: Scaling | None,
     batches: jax.Array,
 ) -> tuple[Any, tuple[Evaluation, jax.Array]]:
-    """The steps of one model's epoch; each batch's share in the epoch's mean, and its objective."""
+    """The steps of one model's epoch, and each batch's own objective.
+
+    What a batch adds to the epoch is its share of the objective, and of the examples that were
+    predicted wrong: that stands in the place of the accuracy.
+    """
     num_batches, batch_size = batches.shape
     num_examples = examples.x.shape[0]
 
@@ -315,7 +326,8 @@ def _minibatch_steps(
         weight = jnp.where(position < num_examples, weight / share, 0.0)
         problem = Problem(objective, Examples(x, labels, weight), scaling)
         state, seen = solver.step(problem, state)
-        part = Evaluation(*(value * share.astype(value.dtype) for value in seen))
+        # The share that was wrong, for all right to be exactly 1.
+        part = Evaluation(seen.objective * share, (1.0 - seen.accuracy) * share)
         return state, (part, seen.objective)
 
     index = jnp.arange(num_batches, dtype=jnp.int32)
@@ -327,7 +339,7 @@ def evaluate_models(grid: Grid, examples: Examples, scaling: Scaling | None) -> 
     """Objective and accuracy of every model on some rows, each (M,)."""
 
     def one_model(objective: Objective, params: LinearParams) -> Evaluation:
-        return Problem(objective, examples, scaling).evaluate(params)
+        return _at_least_none(Problem(objective, examples, scaling).evaluate(params))
 
     return jax.vmap(one_model)(grid.objective, grid.params)
 

@@ -72,7 +72,13 @@ def suggested_learning_rate(
     """
     if not 0.0 <= momentum < 1.0:
         raise InputError(f"momentum must be in [0, 1), got {momentum}.")
-    rows = sample_rows(x, scaling)
+    with np.errstate(over="ignore", invalid="ignore"):  # rows near the end of float64's range
+        return _suggestion(sample_rows(x, scaling), loss, num_classes, momentum, batch_size)
+
+
+def _suggestion(
+    rows: np.ndarray, loss: Loss, num_classes: int, momentum: float, batch_size: int
+) -> float:
     slope = mean_square_norm(rows) * _gradient_norm(loss, num_classes)
     rate = (1.0 - momentum) * _SCORE_STEP / slope
     curvature = _lasting_curvature(loss, num_classes)

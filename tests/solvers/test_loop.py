@@ -159,9 +159,7 @@ def test_models_of_a_grid_are_what_each_is_alone_even_beside_one_that_diverges()
     np.testing.assert_array_equal(together.epochs, [4, 0, 4])
     assert np.isfinite(together.params.W).all()
     for i in (0, 2):
-        alone = minimise(
-            default_solver, make_grid(rates[i : i + 1], l2s[i : i + 1]), examples, key
-        )
+        alone = minimise(default_solver, make_grid(rates[i : i + 1], l2s[i : i + 1]), examples, key)
         np.testing.assert_allclose(together.params.W[i], alone.params.W[0], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(
             together.rows[-1].objective[i], alone.rows[-1].objective[0], rtol=1e-5
