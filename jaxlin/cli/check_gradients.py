@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
-from jaxlin.cli import names
 from jaxlin.cli.check_library import check_library
 from jaxlin.cli.check_users import check_users
 from jaxlin.cli.options import (
     COUNT,
     DATA_HELP,
-    NOT_NEGATIVE,
     PATH,
     SEED,
     json_option,
+    l2_option,
+    loss_option,
     path_option,
     reading_options,
+    scaling_option,
 )
 from jaxlin.cli.output import check_targets
 from jaxlin.cli.user_code import names_function
@@ -43,29 +44,15 @@ from jaxlin.cli.user_code import names_function
     help="A function without arguments that returns (params, *args) to call yours with; any "
     "function can be checked so. No DATA are read then.",
 )
-@click.option(
-    "--loss",
-    type=click.Choice(tuple(names.LOSSES)),
-    default="svm",
-    show_default=True,
-    help="Of the library.",
-)
-@click.option(
-    "--l2", type=NOT_NEGATIVE, default=1e-3, show_default=True, help="lambda of lambda * sum(W^2)."
-)
+@loss_option("svm", "Of the library.")
+@l2_option(1e-3)
 @click.option(
     "--examples",
     type=COUNT,
     help="Training examples to look at, drawn at random.  [default: 200 for a function of your "
     "own; else as many as hold 2,000,000 features]",
 )
-@click.option(
-    "--scaling",
-    type=click.Choice(names.SCALINGS),
-    default="auto",
-    show_default=True,
-    help="Of the features, as in jaxlin train.",
-)
+@scaling_option("Of the features, as in jaxlin train.")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float64"]),

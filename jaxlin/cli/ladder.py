@@ -11,14 +11,16 @@ from jaxlin.cli import names
 from jaxlin.cli.options import (
     COUNT,
     DATA_HELP,
-    NOT_NEGATIVE,
     PATH,
     POSITIVE,
     SEED,
     json_option,
+    l2_option,
+    loss_option,
     path_option,
     reading,
     reading_options,
+    scaling_option,
 )
 from jaxlin.cli.output import check_targets, message_console, print_json, say, show
 from jaxlin.ladder import AUTODIFF, NUMERICAL, Ladder, run_ladder
@@ -31,16 +33,8 @@ from jaxlin.report.words import duration
     short_help="Compare random search, numerical gradient, gradient descent and SGD.",
 )
 @click.argument("source", metavar="[DATA]", default="digits", type=PATH)
-@click.option(
-    "--loss",
-    type=click.Choice(tuple(names.LOSSES)),
-    default="svm",
-    show_default=True,
-    help="svm is the lecture's.",
-)
-@click.option(
-    "--l2", type=NOT_NEGATIVE, default=1e-4, show_default=True, help="lambda of lambda * sum(W^2)."
-)
+@loss_option("svm", "svm is the lecture's.")
+@l2_option(1e-4)
 @click.option(
     "--seconds",
     type=POSITIVE,
@@ -54,13 +48,7 @@ from jaxlin.report.words import duration
     help="Training examples to use.  [default: all, or as many as let one numerical gradient end "
     "within about 20 seconds]",
 )
-@click.option(
-    "--scaling",
-    type=click.Choice(names.SCALINGS),
-    default="auto",
-    show_default=True,
-    help="Of the features, as in jaxlin train.",
-)
+@scaling_option("Of the features, as in jaxlin train.")
 @reading_options
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of all that is random.")
 @path_option("--out", help="The picture.  [default: ladder.png]")

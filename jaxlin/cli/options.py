@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from jaxlin.cli import names
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 DATA_HELP = """DATA is `digits` (built in); an .npz with x and y, or x_train, y_train, x_test and
@@ -82,6 +84,24 @@ PATH = FilePath()
 def path_option(*names: str, help: str) -> Callable[[_F], _F]:
     """An option that is a path."""
     return click.option(*names, metavar="FILE", type=PATH, help=help)
+
+
+def loss_option(default: str, help: str) -> Callable[[_F], _F]:
+    """`--loss`, one of the library's."""
+    kind = click.Choice(tuple(names.LOSSES))
+    return click.option("--loss", type=kind, default=default, show_default=True, help=help)
+
+
+def l2_option(default: float) -> Callable[[_F], _F]:
+    """`--l2`."""
+    words = "lambda of lambda * sum(W^2)."
+    return click.option("--l2", type=NOT_NEGATIVE, default=default, show_default=True, help=words)
+
+
+def scaling_option(help: str) -> Callable[[_F], _F]:
+    """`--scaling`."""
+    kind = click.Choice(names.SCALINGS)
+    return click.option("--scaling", type=kind, default="auto", show_default=True, help=help)
 
 
 def reading_options(command: _F) -> _F:

@@ -16,15 +16,17 @@ from jaxlin.cli import names
 from jaxlin.cli.options import (
     COUNT,
     DATA_HELP,
-    NOT_NEGATIVE,
     PATH,
     POSITIVE,
     SEED,
     SHARE,
     json_option,
+    l2_option,
+    loss_option,
     path_option,
     reading,
     reading_options,
+    scaling_option,
 )
 from jaxlin.cli.output import check_targets, message_console, print_json, say, show
 from jaxlin.cli.progress import TrainingProgress
@@ -42,16 +44,8 @@ from jaxlin.training import Fit, evaluate, fit
     short_help="Train a classifier; write a model file and a picture.",
 )
 @click.argument("source", metavar="[DATA]", default="digits", type=PATH)
-@click.option(
-    "--loss",
-    type=click.Choice(tuple(names.LOSSES)),
-    default="softmax",
-    show_default=True,
-    help="svm is the multiclass hinge, sum over j != y of max(0, s_j - s_y + 1).",
-)
-@click.option(
-    "--l2", type=NOT_NEGATIVE, default=1e-4, show_default=True, help="lambda of lambda * sum(W^2)."
-)
+@loss_option("softmax", "svm is the multiclass hinge, sum over j != y of max(0, s_j - s_y + 1).")
+@l2_option(1e-4)
 @click.option(
     "--optimizer",
     type=click.Choice(names.OPTIMIZERS),
@@ -73,13 +67,9 @@ from jaxlin.training import Fit, evaluate, fit
     type=COUNT,
     help="Stop after so many epochs without a better validation loss; keep the best epoch.",
 )
-@click.option(
-    "--scaling",
-    type=click.Choice(names.SCALINGS),
-    default="auto",
-    show_default=True,
-    help="Of the features in training; the model takes them raw. auto: images and other integers "
-    "to at most 1 (unit), the rest to mean 0 and variance 1 (standardize).",
+@scaling_option(
+    "Of the features in training; the model takes them raw. auto: images and other integers "
+    "to at most 1 (unit), the rest to mean 0 and variance 1 (standardize)."
 )
 @click.option("--bias/--no-bias", default=True, help="Whether there is a b.  [default: bias]")
 @click.option(

@@ -9,11 +9,10 @@ from jaxlin.gradients.checking import check
 from jaxlin.gradients.cost import GradientCost, ProgramCost, gradient_cost
 from jaxlin.gradients.finite_differences import (
     NumericalGradient,
-    NumericalSample,
     numerical,
-    numerical_sample,
     numerical_with_error,
 )
+from jaxlin.gradients.numerical_sampling import NumericalSample, numerical_sample
 from jaxlin.gradients.objective_check import check_objective
 from jaxlin.gradients.report import Coordinate, GradientReport, Kink, Pair
 

@@ -9,7 +9,6 @@ numerical gradient needs two values for every coordinate.
 from __future__ import annotations
 
 import dataclasses
-import io
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,7 @@ from jaxlin.checks import as_features
 from jaxlin.errors import InputError
 from jaxlin.gradients.finite_differences import largest_steps
 from jaxlin.gradients.moves import moved_values, suggested_batch_size
+from jaxlin.gradients.printing import as_text, plain_table
 from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
 from jaxlin.precision import class_indices, compute_dtype, float64_scope
@@ -30,7 +30,6 @@ from jaxlin.precision import class_indices, compute_dtype, float64_scope
 # Coordinates in a run of the numerical programs: enough that starting one does not count.
 _SAMPLE = 64
 _ROUNDS, _SHORTEST_ROUND = 25, 1e-3
-_WIDTH = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +70,7 @@ class GradientCost:
     >>> objective = Objective(losses.softmax_cross_entropy, l2=0.1)
     >>> params = LinearParams(jnp.zeros((3, 4)), jnp.zeros(3))
     >>> cost = gradient_cost(objective, params, np.ones((20, 4), np.float32), np.arange(20) % 3)
-    >>> cost.num_coordinates, cost.numerical_factor > 1
+    >>> cost.num_coordinates, cost.autodiff.flops > 0
     (15, True)
     """
 
@@ -95,24 +94,13 @@ class GradientCost:
 
     def __str__(self) -> str:
         """A table for a terminal of 100 columns."""
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=_WIDTH, no_color=True, highlight=False)
-        for part in self.renderables():
-            console.print(part)
-        file = console.file
-        assert isinstance(file, io.StringIO)
-        return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+        return as_text(self.renderables())
 
     def renderables(self) -> list[object]:
         """The table as objects that rich can print."""
-        import rich.box
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("", "operations", "bytes", "temporary", "microseconds"):
-            table.add_column(column, justify="right" if column else "left")
+        table = plain_table("", "operations", "bytes", "temporary", "microseconds")
         rows = {
             "by hand": self.by_hand,
             "jax.grad": self.autodiff,

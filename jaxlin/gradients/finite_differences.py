@@ -18,7 +18,7 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from jaxlin.captured import float64_scope_for
-from jaxlin.checks import as_key, check_count
+from jaxlin.checks import check_count
 from jaxlin.errors import InputError
 from jaxlin.gradients.extrapolation import RATIO, Limit, extrapolate, num_steps
 from jaxlin.gradients.moves import Moved, evaluate_moves, split_callable
@@ -42,29 +42,6 @@ class NumericalGradient(NamedTuple):
     gradient: Any
     error: Any
     step: Any
-
-
-class NumericalSample(NamedTuple):
-    """Some derivatives of a function, NumPy arrays (K,).
-
-    Attributes:
-      value: the derivatives.
-      error: estimates of their errors.
-      step: the (smallest) step taken for each.
-      coordinates: of which coordinates they are, in the order of `ravel_pytree`; None for
-        directions.
-      directions: along which directions they are (K, P), of length 1; None for coordinates.
-
-    >>> found = numerical_sample(lambda p: jnp.sum(p), np.ones(9), 2, along="directions")
-    >>> bool(np.allclose(found.value, found.directions.sum(axis=1)))
-    True
-    """
-
-    value: np.ndarray
-    error: np.ndarray
-    step: np.ndarray
-    coordinates: np.ndarray | None
-    directions: np.ndarray | None
 
 
 def numerical(
@@ -151,82 +128,18 @@ def _all_coordinates(
     scheme: Scheme,
     batch_size: int | None,
 ) -> NumericalGradient:
-    with _scope(f, params):
+    with checked_scope(f, params):
         params = jax.tree.map(jnp.asarray, params)
         flat, unravel = ravel_pytree(params)
         if flat.size == 0:
             return NumericalGradient(params, params, params)
         coordinates = jnp.arange(flat.size, dtype=jnp.int32)
-        limit = _derivatives(f, params, step, scheme, coordinates, None, batch_size)
+        limit = derivatives(f, params, step, scheme, coordinates, None, batch_size)
         flats = (jnp.asarray(part, flat.dtype) for part in limit)
         return NumericalGradient(*(unravel(part) for part in flats))
 
 
-def numerical_sample(
-    f: Callable[[Any], jax.typing.ArrayLike],
-    params: Any,
-    count: int,
-    *,
-    along: Literal["coordinates", "directions"] = "coordinates",
-    key: Any = None,
-    step: float | None = None,
-    scheme: Scheme = "richardson",
-    batch_size: int | None = None,
-) -> NumericalSample:
-    """Derivatives of `f` along a random sample of coordinates, or along random directions.
-
-    What a gradient of many coordinates is spot-checked with: each derivative costs as much as one
-    coordinate's. A random direction sees every coordinate at once, and cannot tell which is wrong.
-
-    Args:
-      f: as for `numerical`.
-      params: as for `numerical`, P numbers in all.
-      count: K, how many.
-      along: `"coordinates"`, drawn without replacement (all of them where there are fewer than K),
-        or `"directions"`, uniform on the unit sphere.
-      key: a `jax.random` key or a seed; None is 0.
-      step: as for `numerical`.
-      scheme: as for `numerical`.
-      batch_size: as for `numerical`.
-
-    Returns:
-      `NumericalSample`.
-
-    Raises:
-      InputError: as for `numerical`, or a count below 1.
-
-    >>> found = numerical_sample(lambda p: jnp.sum(p**2), np.ones(1000), 3)
-    >>> [round(v, 6) for v in found.value.tolist()]
-    [2.0, 2.0, 2.0]
-    """
-    check_count("count", count)
-    if along not in ("coordinates", "directions"):
-        raise InputError(f'along must be "coordinates" or "directions", got {along!r}.')
-    key = as_key(key)
-    with _scope(f, params):
-        params = jax.tree.map(jnp.asarray, params)
-        flat, _ = ravel_pytree(params)
-        count = min(count, flat.size) if along == "coordinates" else count
-        if along == "coordinates":
-            rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-            coordinates = np.sort(rng.choice(flat.size, count, replace=False)).astype(np.int32)
-            which, directions = jnp.asarray(coordinates), None
-        else:
-            coordinates, which = None, jnp.arange(count, dtype=jnp.int32)
-            directions = random_directions(key, count, flat)
-        limit = _derivatives(f, params, step, scheme, which, directions, batch_size)
-        found = [np.asarray(part) for part in limit]
-        along_which = None if directions is None else np.asarray(directions)
-        return NumericalSample(found[0], found[1], found[2], coordinates, along_which)
-
-
-def random_directions(key: jax.Array, count: int, flat: jax.Array) -> jax.Array:
-    """Unit vectors (count, P), uniform on the sphere."""
-    drawn = jax.random.normal(key, (count, flat.size), flat.dtype)
-    return drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
-
-
-def _scope(f: Callable[..., Any], params: Any) -> Any:
+def checked_scope(f: Callable[..., Any], params: Any) -> Any:
     """Checks the leaves; float64 stays float64, unless JAX is tracing already."""
     leaves = jax.tree.leaves(params)
     for leaf in leaves:
@@ -240,7 +153,7 @@ def _scope(f: Callable[..., Any], params: Any) -> Any:
     return float64_scope_for(f, wants_float64 and not traced)
 
 
-def _derivatives(
+def derivatives(
     f: Callable[[Any], Any],
     params: Any,
     step: float | None,
@@ -249,6 +162,17 @@ def _derivatives(
     directions: jax.Array | None,
     batch_size: int | None,
 ) -> Limit:
+    """Derivatives along some coordinates or directions, inside of `checked_scope`.
+
+    Args:
+      f: as for `numerical`.
+      params: a pytree of JAX arrays, P numbers in all.
+      step: as for `numerical`.
+      scheme: as for `numerical`.
+      which: coordinates, or rows of `directions` (K,).
+      directions: (K, P), or None.
+      batch_size: as for `numerical`.
+    """
     if scheme not in SCHEMES:
         raise InputError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}.")
     if step is not None and not (np.isfinite(step) and step > 0):

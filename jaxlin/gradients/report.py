@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from typing import Any, Literal
+
+from jaxlin.gradients.printing import as_text, plain_table
 
 Verdict = Literal["agrees", "disagrees", "kink", "undecided"]
 
-_WIDTH = 100
 _MOST_KINKS_SHOWN = 5
 
 
@@ -170,14 +170,7 @@ class GradientReport:
 
     def __str__(self) -> str:
         """The report as tables for a terminal of 100 columns."""
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=_WIDTH, no_color=True, highlight=False)
-        for part in self.renderables():
-            console.print(part)
-        file = console.file
-        assert isinstance(file, io.StringIO)
-        return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+        return as_text(self.renderables())
 
     def renderables(self) -> list[object]:
         """The report as objects that rich can print."""
@@ -202,7 +195,7 @@ class GradientReport:
         return parts
 
     def _pairs_table(self) -> Any:
-        table = _table("", "largest error", "in eps", "coordinates", "relative, by leaf")
+        table = plain_table("", "largest error", "in eps", "coordinates", "relative, by leaf")
         for pair in self.pairs:
             leaves = ", ".join(f"{name} {error:.1e}" for name, error in pair.leaf_errors.items())
             table.add_row(
@@ -215,7 +208,9 @@ class GradientReport:
         return table
 
     def _worst_table(self) -> Any:
-        table = _table("worst", "by hand", "jax.grad", "numerical", "its error", "left", "right")
+        table = plain_table(
+            "worst", "by hand", "jax.grad", "numerical", "its error", "left", "right"
+        )
         for at in self.worst:
             cells = (at.by_hand, at.autodiff, at.numerical, at.error, at.left, at.right)
             table.add_row(at.place, *("-" if cell is None else f"{cell:.8g}" for cell in cells))
@@ -233,13 +228,3 @@ class GradientReport:
             lines.append(line + (f"; {kink.certainty}" if kink.certainty else "") + ".")
         more = len(self.kinks) - _MOST_KINKS_SHOWN
         return lines + ([f"... and {more:,} more kinks."] if more > 0 else [])
-
-
-def _table(*columns: str) -> Any:
-    import rich.box
-    from rich.table import Table
-
-    table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
-    return table
