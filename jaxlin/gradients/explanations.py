@@ -142,11 +142,16 @@ def _forms(
     yield from _factors(h, g, num_examples)
     if g.ndim == 2 and g.shape[0] == g.shape[1]:
         yield Form(g.T, "transposed", "is the transpose of the right one")
-    yield from _penalties(h, g, p, problem, is_bias=leaf != matrix and g.ndim <= 1)
+    is_bias = g.ndim == 0 or (matrix is not None and leaf != matrix and g.ndim == 1)
+    is_bias |= reference.names[leaf].split(".")[-1] in ("b", "bias", "intercept")
+    yield from _penalties(h, g, p, problem, is_bias=is_bias)
+    if leaf == matrix:
+        yield from _penalised_line(h, g, p, "row", _identity)
+        yield from _penalised_line(h, g, p, "column", np.transpose)
     if problem is not None and num_examples is not None:
         yield from _scaled_data_terms(h, g, p, num_examples, problem)
         if matrix is not None:
-            yield from wrong_score_gradients(leaf, h, params, problem, matrix)
+            yield from wrong_score_gradients(leaf, h, g, params, problem, matrix)
     if g.ndim == 2:
         yield from _one_row(h, g, "row", _identity)
         yield from _one_row(h, g, "column", np.transpose)
@@ -238,10 +243,29 @@ def _scaled_data_terms(
         (-1.0, "sign of the data term", "has a data term with the wrong sign"),
     ):
         slope = projection_factor(h - factor * g, p)
-        penalty = "; the penalty is right"
-        if problem.l2 is not None and not _near(slope, 2.0 * problem.l2 * (1.0 - factor)):
-            penalty = "; the penalty is not right either"
+        penalty = ""
+        if problem.l2 is not None:
+            is_right = _near(slope, 2.0 * problem.l2 * (1.0 - factor))
+            penalty = "; the penalty is right" if is_right else "; the penalty is not right either"
         yield Form(factor * g + slope * p, cause, words + penalty)
+
+
+def _penalised_line(
+    h: np.ndarray, g: np.ndarray, p: np.ndarray, word: str, turn: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[Form]:
+    """A bias that is a row or a column of the matrix, and is penalised."""
+    given, right, here = turn(h), turn(g), turn(p)
+    line = int(np.argmax(np.max(np.abs(given - right), axis=1)))
+    slope = projection_factor(given[line] - right[line], here[line])
+    if slope == 0.0:
+        return
+    predicted = np.array(right)
+    predicted[line] += slope * here[line]
+    words = (
+        f"has {slope:.6g} times the parameters in {word} {line}, and there alone: if that is the "
+        "bias, it is not penalised"
+    )
+    yield Form(turn(predicted), "penalised bias", words)
 
 
 def _one_row(

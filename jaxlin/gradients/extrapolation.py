@@ -42,8 +42,8 @@ class Limit(NamedTuple):
 
 
 def num_steps(dtype: Any) -> int:
-    """How many steps there are from 1 to where a difference has lost two thirds of its digits."""
-    return 1 + math.ceil(0.65 * math.log(1.0 / float(jnp.finfo(dtype).eps)) / math.log(RATIO))
+    """How many steps there are, from 1 to where three quarters of the digits are lost."""
+    return 1 + math.ceil(0.75 * math.log(1.0 / float(jnp.finfo(dtype).eps)) / math.log(RATIO))
 
 
 def extrapolate(

@@ -175,7 +175,9 @@ def derivatives(
     """
     if scheme not in SCHEMES:
         raise InputError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}.")
-    if step is not None and not (np.isfinite(step) and step > 0):
+    if step is not None and not (
+        isinstance(step, int | float | np.number) and np.isfinite(step) and step > 0
+    ):
         raise InputError(f"step must be positive and finite, or None, got {step!r}.")
     if batch_size is not None:
         check_count("batch_size", batch_size)

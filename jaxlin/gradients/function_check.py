@@ -142,11 +142,13 @@ def _in_own_dtype(
 
 def _problem(function: Function, args: tuple[Any, ...]) -> LinearProblem | None:
     """The examples, where the arguments look like features and labels."""
-    arrays = [np.asarray(arg) for arg in args if isinstance(arg, np.ndarray | jax.Array | list)]
+    leaves = [leaf for leaf in jax.tree.leaves(args) if is_array(leaf)]
+    arrays = [np.asarray(leaf) for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.number)]
     features = [a for a in arrays if a.ndim == 2]
     widths = {size for leaf in function.leaves.arrays if leaf.ndim == 2 for size in leaf.shape}
     for x in features:
         labels = [a for a in arrays if a.shape == x.shape[:1] and a.dtype.kind in "iu"]
+        labels += [np.argmax(a, axis=1) for a in features if a is not x and _is_one_hot(a, len(x))]
         if x.shape[1] in widths and labels and len(x) and labels[0].min() >= 0:
             numbers = [
                 float(arg)
@@ -157,6 +159,11 @@ def _problem(function: Function, args: tuple[Any, ...]) -> LinearProblem | None:
             weight = np.full(len(x), 1.0 / len(x))
             return LinearProblem(x.astype(np.float64), labels[0], weight, l2)
     return None
+
+
+def _is_one_hot(array: np.ndarray, num_examples: int) -> bool:
+    is_binary = np.isin(array, (0, 1)).all()
+    return len(array) == num_examples and bool(is_binary and (array.sum(axis=1) == 1).all())
 
 
 def _report(

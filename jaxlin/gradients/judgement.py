@@ -33,6 +33,9 @@ _CANCELLED = 16.0
 # How far beside a kink to look again, times max(1, |p|), and how often.
 _BESIDE, _TIMES_BESIDE = 1e-3, 2
 
+# How near a kink its limiting gradients are sampled, times max(1, |p|), and how many of them.
+_CLOSE, _LIMITS = 1e-7, 8
+
 _SAID = {"by hand": "The gradient by hand", "jax.grad": "jax.grad"}
 
 
@@ -116,19 +119,28 @@ def judge(
     referee = Referee(function, autodiff, checked, drawn, noise)
 
     candidates = {"jax.grad": auto} if given is None else {"jax.grad": auto, "by hand": hand}
-    at_slopes = {name for name, g in candidates.items() if referee.is_wrong_at_slopes(g)}
-    at_slopes |= {name for name, g in candidates.items() if not np.isfinite(g).all()}
-    outside = {name for name, g in candidates.items() if referee.is_outside_at_kinks(g)}
+    limits: list[np.ndarray] = []
     beside: dict[str, Evidence] = {}
     if referee.sees_kinks:
+        limits = _limits(function, rng)
         beside = _wrong_beside(function, by_hand, checked, noise, rng)
-    wrong = at_slopes | set(beside)
-    # At a kink jax.grad follows a convention, which need not lie between the sides where several
-    # kinks meet; a gradient by hand may follow the same.
-    follows = "jax.grad" not in wrong and np.all(gap[checked] <= tolerance[checked])
-    if "by hand" in outside and not ("jax.grad" in outside and follows):
-        wrong.add("by hand")
-    only_beside = wrong and not (at_slopes | (outside & wrong - set(beside)))
+    here_wrong = {
+        name
+        for name, gradient in candidates.items()
+        if not np.isfinite(gradient).all() or referee.is_wrong(gradient)
+    }
+    if referee.sees_kinks and "jax.grad" not in beside:
+        # Where the gradients close by are not all between the sides, the function is neither convex
+        # nor concave there, and the sides are no bounds: what is right close by may follow any
+        # convention. jax.grad may wherever it is right beside the kinks, and a gradient by hand
+        # that gives the same.
+        finite = {name for name, gradient in candidates.items() if np.isfinite(gradient).all()}
+        here_wrong -= finite & {"jax.grad"}
+        same = np.all(gap[checked] <= tolerance[checked])
+        if "by hand" not in beside and (same or not referee.bounds(limits)):
+            here_wrong -= finite
+    wrong = here_wrong | set(beside)
+    only_beside = bool(wrong) and wrong <= set(beside)
     excess = np.zeros(auto.size)
     for gradient in candidates.values():
         excess[checked] = np.maximum(excess[checked], referee.excess(gradient))
@@ -197,10 +209,25 @@ def _chosen(
     if count >= total:
         return np.arange(total)
     order = np.argsort(-suspicion, kind="stable")
-    suspects = order[: min(_SUSPECTS, count // 2)]
+    suspects = order[: min(_SUSPECTS, max(1, count // 2))]
     suspects = suspects[suspicion[suspects] > 0.0]
     rest = np.setdiff1d(np.arange(total), suspects)
     return np.concatenate([suspects, np.sort(rng.choice(rest, count - len(suspects), False))])
+
+
+def _limits(function: Function, rng: np.random.Generator) -> list[np.ndarray]:
+    """Gradients by `jax.grad` very close to a kink, each (P,)."""
+    flat = function.flat
+    seen = []
+    for _ in range(_LIMITS):
+        away = rng.uniform(-1.0, 1.0, flat.size) * np.maximum(1.0, np.abs(flat))
+        seen.append(function.at(flat + _CLOSE * away).gradient().flat)
+    return [gradient for gradient in seen if np.isfinite(gradient).all()]
+
+
+def _is_wrong_at_slopes(referee: Referee, gradient: np.ndarray) -> bool:
+    """Whether a gradient is wrong by a coordinate along which there is no kink."""
+    return bool(((referee.excess(gradient) > 0.0) & ~referee.is_kink).any())
 
 
 def _wrong_beside(
@@ -222,11 +249,11 @@ def _wrong_beside(
         nowhere = np.zeros((0, flat.size))
         referee = Referee(there, autodiff, checked, nowhere, noise)
         tolerance = _SHARE * leaf_sizes(autodiff) + _NOISES * noise + cancelled(autodiff, EPS64)
-        if referee.is_wrong_at_slopes(autodiff.flat):
+        if _is_wrong_at_slopes(referee, autodiff.flat):
             wrong["jax.grad"] = Evidence(there, autodiff, autodiff, tolerance)
         if by_hand is not None:
             given = leaves_like(by_hand(there), autodiff, "by_hand")
-            if referee.is_wrong_at_slopes(given.flat):
+            if _is_wrong_at_slopes(referee, given.flat):
                 alike = _chosen_alike(autodiff.flat, given.flat, referee)
                 wrong["by hand"] = Evidence(there, autodiff, given.replace(alike), tolerance)
     return wrong
@@ -270,7 +297,7 @@ def _verdict(
     if referee.sees_kinks:
         given = "Both gradients are" if len(candidates) > 1 else "jax.grad is"
         how = "among the derivatives from either side, and right beside the kinks"
-        if any(referee.is_outside_at_kinks(gradient) for gradient in candidates.values()):
+        if any(referee.is_wrong(gradient) for gradient in candidates.values()):
             how = "right beside the kinks; at them, no value between the two sides but a convention"
         count = int(referee.is_kink.sum())
         where = (
@@ -291,7 +318,10 @@ def _verdict(
 
 
 def _who(
-    function: Function, referee: Referee, wrong: set[str], candidates: dict[str, np.ndarray]
+    function: Function,
+    referee: Referee,
+    wrong: set[str],
+    candidates: dict[str, np.ndarray],
 ) -> str:
     """Which gradient is wrong, and where most."""
     sentences = []

@@ -75,6 +75,8 @@ def scalar(value: Any) -> jax.Array:
     value = jnp.asarray(value)
     if value.shape != ():
         raise InputError(f"f must return a scalar, got an array of shape {value.shape}.")
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        raise InputError(f"f must return a floating-point number, got one of dtype {value.dtype}.")
     return value
 
 

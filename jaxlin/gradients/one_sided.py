@@ -20,7 +20,7 @@ from jaxlin.gradients.moves import Moved, evaluate_moves
 
 # How many times their estimated errors two derivatives must differ by to be two, and by what share
 # of the larger.
-_ERRORS, _SHARE = 10.0, 1e-5
+_ERRORS, _SHARE, _UNCLEAR = 10.0, 1e-8, 2.0
 
 # The two quotients have to be as far apart, up to a fifth, at the smallest steps, as many as this,
 # at which rounding blurs no more than a tenth of that.
@@ -55,14 +55,33 @@ class OneSided(NamedTuple):
     @property
     def is_kink(self) -> np.ndarray:
         """Where the two sides differ, and stay apart at the smallest steps (K,)."""
-        jump = np.abs(self.right - self.left)
         size = np.maximum(np.abs(self.right), np.abs(self.left))
+        smallest = self._smallest
+        stays = np.all(self._same() | ~smallest, axis=0) & (smallest.sum(axis=0) == _STEPS)
+        return self._differ & (np.abs(self.right - self.left) > _SHARE * size) & stays
+
+    @property
+    def _differ(self) -> np.ndarray:
+        """Where the two sides differ by more than their errors (K,)."""
+        return np.abs(self.right - self.left) > _ERRORS * self.side_error
+
+    @property
+    def _smallest(self) -> np.ndarray:
+        """The smallest steps at which rounding does not blur the jump (L, K)."""
+        jump = np.abs(self.right - self.left)
         usable = np.isfinite(self.jumps) & (self.blur <= _BLURRED * jump[None])
         # Which of the usable steps each one is, counted from the smallest.
         place = np.cumsum(usable[::-1], axis=0)[::-1]
-        smallest = usable & (place <= _STEPS)
-        stays = np.all(self._same() | ~smallest, axis=0) & (smallest.sum(axis=0) == _STEPS)
-        return (jump > _ERRORS * self.side_error + _SHARE * size) & stays
+        return usable & (place <= _STEPS)
+
+    @property
+    def _drift(self) -> np.ndarray:
+        """By how much the jump changes over those steps: a kink a little way off does that (K,)."""
+        smallest = self._smallest
+        with np.errstate(invalid="ignore"):
+            high = np.max(np.where(smallest, self.jumps, -np.inf), axis=0)
+            low = np.min(np.where(smallest, self.jumps, np.inf), axis=0)
+            return np.where(smallest.any(axis=0), high - low, 0.0)
 
     def _same(self) -> np.ndarray:
         """At which steps the quotients are as far apart as the derivatives (L, K)."""
@@ -82,8 +101,14 @@ class OneSided(NamedTuple):
 
     @property
     def bound(self) -> np.ndarray:
-        """The estimated error of `low` and `high` (K,)."""
-        return np.where(self.is_kink, self.side_error, self.error)
+        """The estimated error of `low` and `high` (K,).
+
+        Where the sides differ without the makings of a kink, the two-sided derivative is no surer
+        than they are.
+        """
+        jump = np.abs(self.right - self.left)
+        unclear = np.where(jump > _UNCLEAR * self.side_error, jump, 0.0)
+        return np.where(self.is_kink, self.side_error + 2.0 * self._drift, self.error + unclear)
 
     def certainty(self, index: int) -> str:
         """How sure a kink is: over which steps the two sides stay as far apart."""

@@ -17,6 +17,9 @@ from jaxlin.gradients.report import Kink
 # units of its estimated error.
 _SHARE, _ERRORS = 1e-7, 10.0
 
+# Gradients close by differ by what the function curves in between.
+_CLOSE = 1e-4
+
 # An error of this share of what is there to be seen is no better than a guess.
 _GUESS = 1e-2
 
@@ -80,44 +83,43 @@ class Referee:
             reach = np.maximum(seen, np.maximum(self._size, self._least))
             return ~(self.along.bound <= _GUESS * reach)
 
-    def excess(self, gradient: np.ndarray) -> np.ndarray:
-        """How far a gradient (P,) is from what is allowed at each coordinate (K,)."""
-        slack = _ERRORS * self.along.bound + _SHARE * self._size
-        return np.where(
-            self.cannot_tell, 0.0, _outside(gradient[self.coordinates], self.along, slack)
-        )
+    def bounds(self, close: list[np.ndarray]) -> bool:
+        """Whether the sides of the kinks bound the gradients, as far as can be seen.
+
+        They do where the function is convex, or concave: all kinks open to one side, and every
+        gradient taken close by lies between them.
+
+        Args:
+          close: gradients very close to the parameters, each (P,).
+        """
+        sides = (self.along,) if self.across is None else (self.along, self.across)
+        jumps = np.concatenate([(s.right - s.left)[s.is_kink] for s in sides])
+        is_mixed = bool((jumps > 0.0).any() and (jumps < 0.0).any())
+        return not is_mixed and not any((self.excess(g, _CLOSE) > 0.0).any() for g in close)
+
+    def excess(self, gradient: np.ndarray, share: float = _SHARE) -> np.ndarray:
+        """How far a gradient (P,) is from what is allowed at each coordinate (K,).
+
+        Args:
+          gradient: (P,).
+          share: of the largest entry of a leaf that is no difference.
+        """
+        slack = _ERRORS * self.along.bound + share * self._size
+        values = gradient[self.coordinates]
+        excess = _outside(values, self.along, slack)
+        return np.where(self.cannot_tell, 0.0, excess)
 
     def excess_across(self, gradient: np.ndarray) -> np.ndarray:
         """The same along the directions (J,)."""
         across = self.across
         if across is None or not np.isfinite(gradient).all():
             return np.zeros(len(self.directions))
-        size = np.linalg.norm(gradient)
-        excess = _outside(
-            self.directions @ gradient, across, _ERRORS * across.bound + _SHARE * size
-        )
-        jumps = np.concatenate(
-            [(sides.right - sides.left)[sides.is_kink] for sides in (self.along, across)]
-        )
-        # Where some kinks open upwards and others downwards, the two sides are no bounds.
-        is_mixed = bool((jumps > 0.0).any() and (jumps < 0.0).any())
-        return np.where(across.is_kink & is_mixed, 0.0, excess)
+        slack = _ERRORS * across.bound + _SHARE * np.linalg.norm(gradient)
+        return _outside(self.directions @ gradient, across, slack)
 
-    def is_wrong_at_slopes(self, gradient: np.ndarray) -> bool:
-        """Whether a gradient is wrong where the function has a derivative."""
-        wrong = (self.excess(gradient) > 0.0) & ~self.is_kink
-        across = self.excess_across(gradient) > 0.0
-        if self.across is not None:
-            across &= ~self.across.is_kink
-        return bool(wrong.any() or across.any())
-
-    def is_outside_at_kinks(self, gradient: np.ndarray) -> bool:
-        """Whether a gradient is on neither side of a kink, nor between them."""
-        wrong = (self.excess(gradient) > 0.0) & self.is_kink
-        across = self.excess_across(gradient) > 0.0
-        if self.across is not None:
-            across &= self.across.is_kink
-        return bool(wrong.any() or across.any())
+    def is_wrong(self, gradient: np.ndarray) -> bool:
+        """Whether a gradient is not allowed, along some coordinate or direction."""
+        return bool((self.excess(gradient) > 0.0).any() or (self.excess_across(gradient) > 0).any())
 
     def kinks(self, names: Leaves) -> tuple[Kink, ...]:
         """The kinks at the coordinates, or else along the directions."""

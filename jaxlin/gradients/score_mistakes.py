@@ -47,13 +47,19 @@ def projection_factor(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def wrong_score_gradients(
-    leaf: int, h: np.ndarray, params: Leaves, problem: LinearProblem, matrix: int
+    leaf: int,
+    h: np.ndarray,
+    g: np.ndarray,
+    params: Leaves,
+    problem: LinearProblem,
+    matrix: int,
 ) -> Iterator[Form]:
     """What mistakes in the derivative by the scores would have made of a leaf, for all losses.
 
     Args:
       leaf: which leaf of the parameters.
       h: the gradient given for it.
+      g: the right one: what it is itself is no mistake.
       params: where it was taken.
       problem: the examples.
       matrix: which leaf is W, (C, D) or (D, C).
@@ -78,6 +84,9 @@ def wrong_score_gradients(
             if data.shape != h.shape:
                 continue
             penalty = projection_factor(h - data, p) * p if leaf == matrix else 0.0
+            rest = projection_factor(g - data, p) * p if leaf == matrix else 0.0
+            if np.allclose(g, data + rest, rtol=1e-6, atol=1e-9 * np.max(np.abs(g), initial=0.0)):
+                continue
             also = "" if factor == 1.0 else ", and a sum where the mean belongs"
             yield Form(data + penalty, cause, words + also)
 
@@ -112,6 +121,7 @@ def _wrong_derivatives(
     worst = np.argmax(np.where(is_label, -np.inf, margins), axis=1)
     largest = np.zeros_like(active)
     largest[rows, worst] = active[rows, worst]
+    yield largest, forgotten, f"{lacks}: minus 1 where the margin is violated (Crammer-Singer)"
     largest = np.where(is_label, -largest.sum(axis=1, keepdims=True), largest)
     yield largest, "another hinge", "is that of the largest margin alone (Crammer-Singer)"
     yield probabilities, forgotten, f"{lacks}: the 1 that is taken off its probability (softmax)"

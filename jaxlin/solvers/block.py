@@ -237,6 +237,9 @@ def _run_epoch(
             first = firsts[0]
         seen = _at_least_none(seen)
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(new.params)]
+        # In its first epoch a model may start from a large value: that is no growth.
+        at_start = jnp.where((standing.epoch == 0) & jnp.isfinite(first), jnp.abs(first), 0.0)
+        limit = jnp.maximum(limit, at_start)
         size = limit * jnp.asarray(DIVERGENCE_FACTOR, limit.dtype)
         is_good = functools.reduce(jnp.logical_and, finite) & jnp.isfinite(seen.objective)
         is_good &= (limit == 0.0) | (jnp.abs(seen.objective) <= size)

@@ -71,6 +71,7 @@ class LoopResult:
       converged: (M,) bool.
       stopped_by_callback: whether `on_epoch` asked for the end.
       best_epoch: from 1, (M,); 0 without `patience`.
+      reference: the size of objective that divergence is measured by (M,).
       slope: largest |gradient| over its value at zero parameters (M,), where `tol` was given.
     """
 
@@ -82,6 +83,7 @@ class LoopResult:
     converged: np.ndarray
     stopped_by_callback: bool
     best_epoch: np.ndarray
+    reference: np.ndarray
     slope: np.ndarray | None
 
 
@@ -260,5 +262,6 @@ def minimise(
         converged=np.asarray(standing.converged),
         stopped_by_callback=stopped_by_callback,
         best_epoch=np.asarray(standing.best_epoch),
+        reference=np.asarray(standing.reference),
         slope=slope,
     )

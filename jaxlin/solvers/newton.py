@@ -111,7 +111,9 @@ class Newton:
                 is_better = value < seen.objective
                 is_done = jnp.asarray(True)
             else:
-                params, is_better, is_done = _smooth_step(problem, state.params, seen.objective)
+                start, value = _better_start(problem, state, seen)
+                params, is_better, is_done = _smooth_step(problem, start, value)
+                is_better |= value < seen.objective
                 is_done = is_done | state.is_done
             moves = is_better & ~state.is_done
             params = jax.tree.map(lambda n, o: jnp.where(moves, n, o), params, state.params)
@@ -123,6 +125,20 @@ class Newton:
 
         state, _ = jax.lax.while_loop(lambda carry: carry[1], once, (state, ~state.is_judged))
         return state, state.seen
+
+
+def _better_start(
+    problem: Problem, state: NewtonState, seen: Evaluation
+) -> tuple[LinearParams, jax.Array]:
+    """Where the first step starts: at zero, if that is better than where it was told to.
+
+    Far out a loss is straight, and Newton's steps there are many and short.
+    """
+    zero = jax.tree.map(jnp.zeros_like, state.params)
+    at_zero = problem.evaluate(zero).objective
+    takes_zero = jnp.isinf(state.seen.objective) & ~(seen.objective <= at_zero)
+    params = jax.tree.map(lambda z, p: jnp.where(takes_zero, z, p), zero, state.params)
+    return params, jnp.where(takes_zero, at_zero, seen.objective)
 
 
 def _check_size(params: LinearParams) -> None:

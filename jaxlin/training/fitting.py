@@ -18,10 +18,10 @@ from jaxlin.losses import Loss
 from jaxlin.objective import Objective, Penalty
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
-from jaxlin.solvers.base import Evaluation, Solver
-from jaxlin.solvers.block import Grid, evaluate_models
+from jaxlin.solvers.base import Evaluation, Examples, Solver
+from jaxlin.solvers.block import DIVERGENCE_FACTOR, Grid, evaluate_models
 from jaxlin.solvers.history import EpochReport, History
-from jaxlin.solvers.loop import minimise
+from jaxlin.solvers.loop import LoopResult, minimise
 from jaxlin.training.account import divergence_sentence, history_of, outcome_of, reporter
 from jaxlin.training.arguments import (
     as_examples,
@@ -168,7 +168,9 @@ def fit(
         )
         found = jax.tree.map(lambda leaf: leaf[0], result.params)
         history = history_of(result)
-        if result.diverged[0]:
+        if result.diverged[0] or _has_grown(
+            result, one._replace(params=result.params), examples, scaling
+        ):
             raise DivergedError(divergence_sentence(history), params=found, history=history)
         start = jax.tree.map(lambda leaf: leaf[0], params)
         moved = any(
@@ -178,6 +180,14 @@ def fit(
         seconds = float(history.seconds[-1])
         outcome = outcome_of(result, history, tol, patience, moved)
         return Fit(found, history, outcome, None, objective, scaling, seconds)
+
+
+def _has_grown(result: LoopResult, grid: Grid, examples: Examples, scaling: Scaling | None) -> bool:
+    """Whether the last step of all, which no epoch has looked at, went out of bounds."""
+    objective = float(evaluate_models(grid, examples, scaling).objective[0])
+    reference = float(result.reference[0])
+    grown = reference > 0.0 and abs(objective) > DIVERGENCE_FACTOR * reference
+    return grown or not np.isfinite(objective)
 
 
 def evaluate(

@@ -62,7 +62,7 @@ def test_a_kink_is_called_a_kink(f: Any, params: Any, args: Any) -> None:
     assert report
     assert report.kinks
     assert all(kink.is_at for kink in report.kinks)
-    assert "of 13 steps" in report.kinks[0].certainty
+    assert "of 14 steps" in report.kinks[0].certainty
     assert report.kinks[0].left != report.kinks[0].right
 
 
