@@ -185,6 +185,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"init": jaxlin.LinearParams(jnp.zeros((C, D)), jnp.zeros(2))},
         r"init.b must have shape \(3,\)",
     ),
+    "init one-dimensional": (
+        {"init": jaxlin.LinearParams(jnp.zeros(4))},
+        "init.W must be an array of numbers with 2 dimensions",
+    ),
+    "init text": (
+        {"init": jaxlin.LinearParams("a")},  # pyright: ignore[reportArgumentType]
+        "init.W must be an array of numbers",
+    ),
+    "l2 negative on the device": ({"l2": jnp.float32(-0.5)}, "l2 must be finite and not negative"),
+    "l2 of several": ({"l2": np.array([1e-3, 1e-2])}, "l2 must be one number"),
     "init b unwanted": ({"init": jaxlin.init_params(D, C), "bias": False}, "init has a b"),
     "scaling": ({"scaling": "standardize"}, "scaling must be a jaxlin.data.Scaling"),
     "scaling shape": (
@@ -244,3 +254,27 @@ def test_solvers_check_their_numbers() -> None:
         solvers.RandomSearch(scale=0.0)
     with pytest.raises(jaxlin.InputError, match="learning_rate must be a positive"):
         solvers.cosine_decay(float("nan"), 10)
+
+
+def test_a_large_start_has_not_grown_and_a_last_step_out_of_bounds_has() -> None:
+    x = X.astype(np.float32)
+    far = jaxlin.init_params(D, C, key=jax.random.key(0), scale=1.0)
+    squared = jaxlin.losses.squared_weston_watkins_hinge
+    assert jaxlin.fit(x * 1e5, Y, loss=squared, init=far).history.objective[0] > 1e8
+    search = jaxlin.solvers.RandomSearch(trials=3, scale=1e7)
+    assert np.isfinite(jaxlin.fit(x, Y, loss=SOFTMAX, solver=search).history.objective).all()
+    hinge = jaxlin.losses.weston_watkins_hinge
+    once = jaxlin.solvers.SGD(optax.sgd(1e10), batch_size=1000, epochs=1)
+    with pytest.raises(jaxlin.DivergedError) as error:
+        jaxlin.fit(x, Y, loss=hinge, solver=once)
+    assert np.isfinite(error.value.params.W).all()
+
+
+def test_what_is_evaluated_has_to_be_a_model() -> None:
+    nothing: Any = 3
+    for params, words in (
+        (nothing, "params must be LinearParams"),
+        (jaxlin.LinearParams(jnp.full((C, D), jnp.nan)), "params holds NaN"),
+    ):
+        with pytest.raises(jaxlin.InputError, match=words):
+            jaxlin.evaluate(params, X, Y, loss=SOFTMAX)

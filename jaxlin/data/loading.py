@@ -55,9 +55,11 @@ def load(
     (1212, 135, 450)
     """
     for name, share in (("validation", validation), ("test_share", test_share)):
-        if isinstance(share, bool | str) or not 0.0 <= share < 1.0:
+        if isinstance(share, bool) or not (
+            isinstance(share, int | float | np.number) and 0.0 <= share < 1.0
+        ):
             raise InputError(f"{name} must be a share from 0 to below 1, got {share!r}.")
-    if isinstance(seed, bool | str | float) or not 0 <= seed < 2**32:
+    if isinstance(seed, bool) or not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
         raise InputError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}.")
     raw = read(source, labels=labels, label_column=label_column, num_features=num_features)
     path = os.fspath(source)

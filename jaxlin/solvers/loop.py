@@ -172,7 +172,8 @@ def _tell(
 
     for index in range(before, len(rows)):
         read = functools.partial(params, index + 1 - before)
-        if on_epoch(index + 1, epochs, rows[index], read) is True:
+        answer = on_epoch(index + 1, epochs, rows[index], read)
+        if isinstance(answer, bool | np.bool_) and answer:
             return _Told(index + 1, True, was_read)
     return _Told(len(rows), False, was_read)
 

@@ -7,11 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxlin import checks
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, init_params
+from jaxlin.objective import check_l2
 from jaxlin.solvers.base import Examples
 
 _MANY_CLASSES = 1000
@@ -77,13 +79,30 @@ def check_scaling(scaling: Any, num_features: int, dtype: Any) -> None:
         )
 
 
+def check_params(params: Any, name: str) -> None:
+    """Raises `InputError` for what is no `LinearParams` of a matrix W and a vector b of numbers."""
+    if not isinstance(params, LinearParams):
+        raise InputError(f"{name} must be LinearParams(W, b), got {params!r:.80}.")
+    for leaf, rank in (("W", 2), ("b", 1)):
+        value: Any = getattr(params, leaf)
+        if value is None and leaf == "b":
+            continue
+        dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", ())
+        if dtype is None or len(shape) != rank or not jnp.issubdtype(dtype, jnp.number):
+            raise InputError(
+                f"{name}.{leaf} must be an array of numbers with {rank} dimensions, got "
+                f"{value!r:.80}."
+            )
+        if not np.isfinite(np.asarray(value).astype(np.float64)).all():
+            raise InputError(f"{name} holds NaN or infinity.")
+
+
 def starting_params(init: Any, bias: bool, shape: tuple[int, int], dtype: Any) -> LinearParams:
     """Where the fit starts: a grid of one, checked."""
     if init is None:
         params = init_params(shape[1], shape[0], bias=bias, dtype=dtype)
     else:
-        if not isinstance(init, LinearParams):
-            raise InputError(f"init must be LinearParams(W, b), got {init!r}.")
+        check_params(init, "init")
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), init)
         if params.W.shape != shape:
             raise InputError(f"init.W must have shape {shape}, got {params.W.shape}.")
@@ -99,7 +118,12 @@ def starting_params(init: Any, bias: bool, shape: tuple[int, int], dtype: Any) -
 
 
 def check_l2_fits(l2: Any, dtype: Any) -> None:
-    """Raises `InputError` for an l2 that the dtype cannot hold."""
+    """Raises `InputError` for an l2 that is no single number, or that the dtype cannot hold."""
+    if isinstance(l2, Tracer):
+        raise InputError("l2 is being traced by JAX: fit runs on numbers, outside of jit and vmap.")
+    if np.shape(l2) != ():
+        raise InputError(f"l2 must be one number, got an array of shape {np.shape(l2)}.")
+    check_l2(np.asarray(l2))  # a JAX scalar's value is looked at as well
     if not float(l2) <= float(jnp.finfo(dtype).max):
         raise InputError(
             f"l2 is {float(l2):.4g}, which is too large for {jnp.dtype(dtype)}: it must be finite."

@@ -28,6 +28,7 @@ from jaxlin.training.arguments import (
     as_validation,
     check_choices,
     check_l2_fits,
+    check_params,
     check_scaling,
     count_classes,
     dtype_to_compute_in,
@@ -133,7 +134,9 @@ def fit(
     dtype = dtype_to_compute_in(x, dtype)
     users_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(dtype == jnp.float64):
-        num_classes = None if not isinstance(init, LinearParams) else init.num_classes
+        if init is not None:
+            check_params(init, "init")
+        num_classes = None if init is None else init.num_classes
         examples = as_examples(
             x, labels, dtype, sample_weight=sample_weight, num_classes=num_classes
         )
@@ -219,6 +222,7 @@ def evaluate(
     >>> round(float(seen.objective), 3), round(float(seen.accuracy), 3)
     (1.0, 0.667)
     """
+    check_params(params, "params")
     dtype = jnp.float64 if params.W.dtype == jnp.float64 else jnp.float32
     with float64_scope(dtype == jnp.float64):
         examples = as_examples(

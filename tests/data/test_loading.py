@@ -179,3 +179,11 @@ def test_a_share_or_a_number_of_rows(share: float) -> None:
 def test_a_share_of_all_or_nothing_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="share must be between"):
         data.split_rows(Y, share)
+
+
+def test_shares_and_seeds_have_to_be_numbers() -> None:
+    nothing: Any = None
+    with pytest.raises(InputError, match="validation must be a share"):
+        data.load(validation=nothing)
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        data.load(seed=nothing)

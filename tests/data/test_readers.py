@@ -105,6 +105,7 @@ def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path: Path) -> None:
         npy(X) + b"0",
         npy(X).replace(b"(4, 3)", b"(9**9)"),
         npy(X).replace(b"(4, 3), ", b"(-4, 3),"),
+        npy(X).replace(b"(4, 3), ", b"(-4,-3),"),
         npy(X).replace(b"(4, 3), ", b"(4., 3),"),
         npy(X).replace(b"(4, 3), }      ", b"(1099511627776, 3)}"),
         npy(X).replace(b"'|u1'", b"'|O8'"),
@@ -145,6 +146,8 @@ def test_a_folder_of_idx_files(tmp_path: Path, packed: bool) -> None:
     [
         b"\0\0\x08\x03" + (2**31 - 1).to_bytes(4, "big") + bytes(8),
         b"\0\0\x08\xff" + bytes(40),
+        b"\0\0\x08\0" + bytes(1),
+        b"\0\0\x08\x06" + (1).to_bytes(4, "big") * 6 + bytes(1),
         b"\0\0\x0a\x03" + idx(np.zeros((4, 2, 3)))[4:],
         idx(np.zeros((4, 2, 3)))[:-1],
         idx(np.zeros((4, 2, 3))) + b"0",
@@ -215,6 +218,8 @@ def test_a_table_without_names_and_whole_numbers_stays_bytes(tmp_path: Path) -> 
     ("text", "place"),
     [
         ("1,2\n3\n", ":2:"),
+        ("1,2\n3,4,5\n", ":2:"),
+        ("a,b\n3,4,5\n", ":2:"),
         ("1,2\n3,x\n", ":2:2:"),
         ("1,2\n3,\n", ":2:2:"),
         ("1,2\n3,nan\n", ":2:2:"),

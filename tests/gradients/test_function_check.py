@@ -303,3 +303,82 @@ def test_a_sum_that_cancels_leaves_rounding_and_no_doubt(dtype: type) -> None:
     assert report.verdict == "agrees", report.explanation
     report = check(loss, params, x, by_hand=lambda p, x: gradient(p, x, 1.0001))
     assert report.verdict == "disagrees"
+
+
+def one_unit(p: Any, x: Any, targets: Any) -> jax.Array:
+    return jnp.mean((jnp.maximum(x @ p["w"] + p["b"], 0.0) - targets) ** 2)
+
+
+def one_unit_gradient(p: Any, x: Any, targets: Any) -> Any:
+    before = x @ p["w"] + p["b"]
+    error = 2.0 * (np.maximum(before, 0.0) - targets) * (before > 0) / len(targets)
+    return {"w": x.T @ error, "b": error.sum()}
+
+
+def test_any_convention_is_accepted_where_several_kinks_meet() -> None:
+    # jnp.maximum gives 1/2 at a tie, the gradient by hand 0; the residuals have both signs, so that
+    # the derivatives from the two sides bound neither.
+    rest = {"w": np.zeros(4), "b": np.array(0.0)}
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x, targets = rng.normal(size=(8, 4)), rng.normal(size=8)
+        report = check(one_unit, rest, x, targets, by_hand=one_unit_gradient)
+        assert report.verdict == "kink", report.explanation
+
+        def wrong(p: Any, x: Any, targets: Any) -> Any:
+            found = one_unit_gradient(p, x, targets)
+            return {"w": 1.01 * found["w"], "b": found["b"]}
+
+        assert check(one_unit, rest, x, targets, by_hand=wrong).verdict == "disagrees"
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("near", [0.0, 1e-11, 3e-10, 1e-9, 3e-9, 1e-8, 1e-6])
+def test_a_kink_of_any_strength_and_nearness_is_no_false_alarm(weight: float, near: float) -> None:
+    def f(p: Any) -> jax.Array:
+        return jnp.sum(p**2 + p + weight * jnp.abs(p))
+
+    report = check(f, np.array([near, 1.0, 0.3]))
+    assert report.verdict in ("agrees", "kink", "undecided"), report.explanation
+
+
+def test_the_mistake_is_named_for_the_parameters_as_they_are_laid_out() -> None:
+    x = np.column_stack([X, np.ones(len(X))])
+    labels = np.arange(len(X)) % 3
+    W = RNG.normal(size=(5, 3))
+
+    def softmax(P: Any, x: Any, y: Any, l2: Any) -> jax.Array:
+        scores = x @ P
+        own = jnp.take_along_axis(scores, y[:, None], axis=1)[:, 0]
+        return jnp.mean(jax.nn.logsumexp(scores, axis=1) - own) + l2 * jnp.sum(P[:-1] ** 2)
+
+    def bias_penalised(P: Any, x: Any, y: Any, l2: Any) -> Any:
+        scores = x @ P
+        e = np.exp(scores - scores.max(axis=1, keepdims=True))
+        ds = e / e.sum(axis=1, keepdims=True) - np.eye(3)[y]
+        return x.T @ ds / len(x) + 2.0 * l2 * P
+
+    report = check(softmax, W, x, labels, 0.1, by_hand=bias_penalised)
+    assert report.cause == "penalised bias", report.explanation
+
+    def logistic(w: Any, x: Any, y: Any, l2: Any) -> jax.Array:
+        z = x @ w
+        return jnp.mean(jnp.logaddexp(0.0, z) - y * z) + l2 * jnp.sum(w**2)
+
+    def without_penalty(w: Any, x: Any, y: Any, l2: Any) -> Any:
+        return x.T @ (1.0 / (1.0 + np.exp(-x @ w)) - y) / len(x)
+
+    report = check(logistic, W[:, 0], x, labels % 2, 0.1, by_hand=without_penalty)
+    assert report.cause == "missing penalty", report.explanation
+
+
+def test_coordinates_of_one_is_the_most_suspicious_one() -> None:
+    report = check(
+        lambda p: jnp.sum(p**2),
+        np.arange(1.0, 9.0),
+        by_hand=lambda p: 2.0 * p * (1.0 + (p == 3.0)),
+        coordinates=1,
+        directions=0,
+    )
+    assert report.verdict == "disagrees"
+    assert report.worst[0].index == (2,)
