@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlin.checks import check_count, check_positive
 from jaxlin.linear import LinearParams
@@ -30,6 +31,8 @@ class RandomSearchState(NamedTuple):
 class RandomSearch:
     """Draws W and b from a normal distribution and keeps what has the lowest objective.
 
+    The draws are around zero wherever the fit starts: of an `init` only the shape counts.
+
     Attributes:
       trials: how many draws; each costs a pass over the data (and counts as an epoch).
       scale: standard deviation of each draw. A leaf: changing it does not recompile.
@@ -42,7 +45,7 @@ class RandomSearch:
 
     def __post_init__(self) -> None:
         check_count("trials", self.trials)
-        if isinstance(self.scale, int | float | str):
+        if isinstance(self.scale, int | float | str | np.number):
             check_positive("scale", self.scale)
 
     @property
