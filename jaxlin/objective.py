@@ -121,8 +121,14 @@ class Objective:
     ) -> tuple[jax.Array, jax.Array]:
         """`sum_i weight_i L_i` with the weights as they are, and the scores (N, C)."""
         s = scores(params, x)
+        return self.data_term_of_scores(s, labels, weight), s
+
+    def data_term_of_scores(
+        self, s: jax.Array, labels: jax.typing.ArrayLike, weight: jax.Array
+    ) -> jax.Array:
+        """`sum_i weight_i L_i` of scores (N, C), with the weights as they are."""
         values = self._per_example(_where_counted(s, weight), labels)
-        return jnp.sum(values * weight.astype(values.dtype)), s
+        return jnp.sum(values * weight.astype(values.dtype))
 
     def penalty_term(self, params: LinearParams) -> jax.Array:
         """`l2 * R(W) + penalty(W)`."""

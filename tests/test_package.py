@@ -39,7 +39,7 @@ ORDER = (
         "row_blocks",
     ),
     *("linear", "losses", "conjugates", "penalties", "metrics"),
-    *("data", "objective", "gradients", "certificates", "solvers", "training"),
+    *("data", "kernels", "objective", "gradients", "certificates", "solvers", "training"),
     *("ladder", "model_file", "jaxlin", "report", "cli"),
 )
 

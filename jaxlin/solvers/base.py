@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from jaxlin import gradients, metrics, row_blocks
 from jaxlin.data.scaling import Scaling
-from jaxlin.linear import LinearParams
+from jaxlin.kernels import row_scores
+from jaxlin.linear import LinearParams, scores
 from jaxlin.objective import Objective
 from jaxlin.precision import compute_dtype
 
@@ -66,11 +67,13 @@ class Problem(NamedTuple):
       objective: the loss, l2 and penalty.
       examples: the rows, with weights that sum to about 1 (rows of weight 0 do not count).
       scaling: applied to a block after its conversion, or None.
+      source: where `examples.x` are row numbers (B,), the features (N, D) that they number.
     """
 
     objective: Objective
     examples: Examples
     scaling: Scaling | None
+    source: jax.Array | None = None
 
     def evaluate(self, params: LinearParams) -> Evaluation:
         """Objective and accuracy, in one pass."""
@@ -99,14 +102,21 @@ class Problem(NamedTuple):
 
     def prepared(self, params: LinearParams, x: jax.Array) -> jax.Array:
         """Some rows of features as a model sees them: converted, then scaled."""
+        if self.source is not None:
+            x = self.source.at[x].get(mode="promise_in_bounds")
         x = x.astype(compute_dtype(params.W.dtype))
         return x if self.scaling is None else self.scaling(x)
 
+    def _scores(self, params: LinearParams, x: jax.Array) -> jax.Array:
+        if self.source is None:
+            return scores(params, self.prepared(params, x))
+        products = row_scores(params.W, self.source, x, self.scaling)
+        return products if params.b is None else products + params.b[None, :]
+
     def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, _Sums]:
-        value, scores = self.objective.data_term(
-            params, self.prepared(params, examples.x), examples.labels, examples.weight
-        )
-        correct = metrics.is_correct(scores, examples.labels)
+        s = self._scores(params, examples.x)
+        value = self.objective.data_term_of_scores(s, examples.labels, examples.weight)
+        correct = metrics.is_correct(s, examples.labels)
         return value, _Sums(value, jnp.sum(jnp.where(correct, 0.0, examples.weight)))
 
     def _block_sums(self, params: LinearParams, examples: Examples) -> _Sums:

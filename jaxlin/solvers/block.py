@@ -324,10 +324,12 @@ def _minibatch_steps(
         rows, index = batch
         position = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
         count = jnp.minimum(num_examples - index * batch_size, batch_size)
-        x, labels, weight = (a.at[rows].get(mode="promise_in_bounds") for a in examples)
+        labels, weight = (
+            a.at[rows].get(mode="promise_in_bounds") for a in (examples.labels, examples.weight)
+        )
         share = count.astype(weight.dtype) / num_examples
         weight = jnp.where(position < num_examples, weight / share, 0.0)
-        problem = Problem(objective, Examples(x, labels, weight), scaling)
+        problem = Problem(objective, Examples(rows, labels, weight), scaling, examples.x)
         state, seen = solver.step(problem, state)
         # The share that was wrong, for all right to be exactly 1.
         part = Evaluation(seen.objective * share, (1.0 - seen.accuracy) * share)

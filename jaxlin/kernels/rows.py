@@ -1,0 +1,155 @@
+"""The scores of a minibatch, straight from the rows of the whole data.
+
+A product with few columns, and the gradient that belongs to it, keep XLA's CPU products at less
+than half of the machine's rate, and the gathered batch is one more copy on the way. The kernel
+reads each row where it lies, converts and scales it in the cache, and fetches the next rows from
+memory meanwhile. Wide products (many models at once, many classes) XLA does well: they are left to
+it, as is everything on other platforms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxlin.data.scaling import Scaling
+from jaxlin.kernels import building
+from jaxlin.precision import MATMUL_PRECISION, compute_dtype, product
+
+_DTYPES = ("float32", "uint8", "int8", "float16", "bfloat16")
+
+# With more columns, XLA's product is as fast.
+_MOST_COLUMNS = 64
+
+# Of the data: below, a whole fit takes less time than compiling the kernel, once, does.
+_FEWEST_NUMBERS = 1 << 22
+_FEWEST_FEATURES = 16
+
+
+def row_scores(W: jax.Array, x: jax.Array, rows: jax.Array, scaling: Scaling | None) -> jax.Array:
+    """`prepared(x[rows]) @ W.T`, differentiable in W alone.
+
+    Args:
+      W: (C, D) float32 or float64; under `vmap`, M models share one product.
+      x: features (N, D) of any real dtype, which are not differentiated.
+      rows: (B,) int32, each in 0..N-1.
+      scaling: applied to each row after its conversion, or None.
+
+    Returns:
+      Scores without a bias (B, C), in the dtype of W.
+
+    >>> x = jnp.array([[1, 2], [3, 4]], jnp.uint8)
+    >>> row_scores(jnp.ones((1, 2)), x, jnp.array([1], jnp.int32), None).tolist()
+    [[7.0]]
+    """
+    if not _may_pay(W, x):
+        return _by_xla(W, x, rows, scaling)
+    return _scores(W, x, rows, *_as_rows(scaling, x.shape[1]))
+
+
+def _may_pay(W: jax.Array, x: jax.Array) -> bool:
+    is_handled = W.dtype == jnp.float32 and x.dtype.name in _DTYPES
+    is_large = x.size >= _FEWEST_NUMBERS and x.shape[1] >= _FEWEST_FEATURES
+    is_narrow = W.shape[0] <= _MOST_COLUMNS
+    return is_handled and is_large and is_narrow and building.why_not() is None
+
+
+def _by_xla(W: jax.Array, x: jax.Array, rows: jax.Array, scaling: Scaling | None) -> jax.Array:
+    batch = x.at[rows].get(mode="promise_in_bounds").astype(compute_dtype(W.dtype))
+    return product(batch if scaling is None else scaling(batch), W, (1, 1))
+
+
+def _as_rows(scaling: Scaling | None, size: int) -> tuple[jax.Array, jax.Array]:
+    """Shift and scale of every feature (D,); of none (0,) where nothing is scaled."""
+    if scaling is None:
+        return jnp.zeros(0, jnp.float32), jnp.zeros(0, jnp.float32)
+    shift, scale = (jnp.asarray(v, jnp.float32) for v in (scaling.shift, scaling.scale))
+    return jnp.broadcast_to(shift, (size,)), jnp.broadcast_to(scale, (size,))
+
+
+def _as_scaling(shift: jax.Array, scale: jax.Array) -> Scaling | None:
+    return Scaling(shift, scale) if scale.size else None
+
+
+# What the two kernels and their twins have in common: (matrix, x, rows, shift, scale).
+
+
+def _scores_by_xla(
+    W: jax.Array, x: jax.Array, rows: jax.Array, shift: jax.Array, scale: jax.Array
+) -> jax.Array:
+    return _by_xla(W, x, rows, _as_scaling(shift, scale))
+
+
+def _gradient_by_xla(
+    slopes: jax.Array, x: jax.Array, rows: jax.Array, shift: jax.Array, scale: jax.Array
+) -> jax.Array:
+    batch = x.at[rows].get(mode="promise_in_bounds").astype(compute_dtype(slopes.dtype))
+    scaling = _as_scaling(shift, scale)
+    return product(slopes, batch if scaling is None else scaling(batch), (0, 0))
+
+
+def _call(target: str, shape: tuple[int, int], *arguments: jax.Array) -> jax.Array:
+    matrix, x, rows, shift, scale = arguments
+    result = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.ffi.ffi_call(target, result)(x, rows, shift, scale, matrix)
+
+
+def _scores_by_kernel(W: jax.Array, *others: jax.Array) -> jax.Array:
+    return _call("jaxlin_row_scores", (others[1].shape[0], W.shape[0]), W, *others)
+
+
+def _gradient_by_kernel(slopes: jax.Array, *others: jax.Array) -> jax.Array:
+    return _call("jaxlin_row_gradient", (slopes.shape[1], others[0].shape[1]), slopes, *others)
+
+
+@jax.custom_batching.custom_vmap
+def _scores_of_models(W: jax.Array, *others: jax.Array) -> jax.Array:
+    return jax.lax.platform_dependent(
+        W, *others, cpu=_scores_by_kernel, default=_scores_by_xla
+    )
+
+
+@_scores_of_models.def_vmap
+def _(num_models: int, in_batched: list[bool], W: jax.Array, *others: jax.Array) -> Any:
+    is_shared = in_batched[0] and not any(in_batched[1:])
+    if not is_shared or num_models * W.shape[1] > _MOST_COLUMNS:
+        axes = [0 if batched else None for batched in in_batched]
+        return jax.vmap(_scores_by_xla, axes)(W, *others), True
+    flat = _scores_of_models(W.reshape(-1, W.shape[2]), *others)
+    return jnp.moveaxis(flat.reshape(len(flat), *W.shape[:2]), 1, 0), True
+
+
+@jax.custom_batching.custom_vmap
+def _gradient_of_models(slopes: jax.Array, *others: jax.Array) -> jax.Array:
+    return jax.lax.platform_dependent(
+        slopes, *others, cpu=_gradient_by_kernel, default=_gradient_by_xla
+    )
+
+
+@_gradient_of_models.def_vmap
+def _(num_models: int, in_batched: list[bool], slopes: jax.Array, *others: jax.Array) -> Any:
+    is_shared = in_batched[0] and not any(in_batched[1:])
+    if not is_shared or num_models * slopes.shape[2] > _MOST_COLUMNS:
+        axes = [0 if batched else None for batched in in_batched]
+        return jax.vmap(_gradient_by_xla, axes)(slopes, *others), True
+    flat = jnp.moveaxis(slopes, 0, 1).reshape(slopes.shape[1], -1)
+    gradient = _gradient_of_models(flat, *others)
+    return gradient.reshape(num_models, slopes.shape[2], -1), True
+
+
+@jax.custom_vjp
+def _scores(W: jax.Array, *others: jax.Array) -> jax.Array:
+    return _scores_of_models(W, *others)
+
+
+def _forward(W: jax.Array, *others: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    return _scores_of_models(W, *others), others
+
+
+def _backward(others: tuple[jax.Array, ...], slopes: jax.Array) -> Any:
+    return _gradient_of_models(slopes, *others), None, None, None, None
+
+
+_scores.defvjp(_forward, _backward)
