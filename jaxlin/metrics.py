@@ -10,7 +10,6 @@ from jaxlin.precision import (
     as_floats,
     class_indices,
     compute_dtype,
-    first_largest,
     keeps_float64,
 )
 from jaxlin.weights import shares
@@ -19,12 +18,22 @@ from jaxlin.weights import shares
 def is_correct(scores: jax.Array, labels: jax.typing.ArrayLike) -> jax.Array:
     """Whether the highest score (the lowest index among equals) is the label's, (...,).
 
+    Where there is NaN among the scores, it is not.
+
     >>> is_correct(jnp.array([[3.0, 1.0], [0.0, 2.0]]), jnp.array([0, 0])).tolist()
     [True, False]
     """
-    labels = class_indices(labels, scores.shape[-1])
+    num_classes = scores.shape[-1]
+    labels = class_indices(labels, num_classes)
     chex.assert_shape(labels, scores.shape[:-1])
-    return first_largest(scores) == labels
+    label = jnp.expand_dims(labels, -1)
+    classes = jnp.arange(num_classes, dtype=jnp.int32).reshape((1,) * labels.ndim + (-1,))
+    scores = jax.lax.stop_gradient(scores)
+    # A label that names no class has the score NaN, which is above nothing.
+    of_label = jnp.take_along_axis(scores, label, axis=-1, mode="fill", fill_value=jnp.nan)
+    # Comparisons, as a search for the largest one's index is many times slower on a CPU.
+    is_lower = jnp.where(classes < label, scores < of_label, scores <= of_label)
+    return jnp.all(is_lower, axis=-1) & (labels >= 0)
 
 
 @keeps_float64

@@ -19,36 +19,57 @@ import jax.numpy as jnp
 BLOCK_ROWS = 4096
 
 
-def number_of_blocks(num_rows: int) -> int:
+# Few columns of scores (of all models together) leave the cache to the rows: so many of them are
+# still there when the gradient comes to them. With more columns the products are better the longer.
+_NARROW_ROWS, _NARROW_COLUMNS = 512, 64
+
+
+def minibatch_block_rows(batch_size: int, columns: int) -> int:
+    """How many rows of a minibatch to take at a time.
+
+    Args:
+      batch_size: B.
+      columns: M * C.
+
+    >>> minibatch_block_rows(2048, 10), minibatch_block_rows(2048, 320)
+    (512, 2048)
+    """
+    return min(batch_size, _NARROW_ROWS if columns <= _NARROW_COLUMNS else BLOCK_ROWS)
+
+
+def number_of_blocks(num_rows: int, block_rows: int = BLOCK_ROWS) -> int:
     """How many blocks a pass has.
 
     >>> number_of_blocks(2 * BLOCK_ROWS + 1)
     3
     """
-    return -(-num_rows // BLOCK_ROWS)
+    return -(-num_rows // block_rows)
 
 
-def sum_over_blocks(block: Callable[[Any, jax.Array], Any], rows: Any) -> Any:
+def sum_over_blocks(
+    block: Callable[[Any, jax.Array], Any], rows: Any, block_rows: int = BLOCK_ROWS
+) -> Any:
     """Sums `block(rows of a block, is_new)` over the data.
 
     Args:
       block: gives any pytree of arrays; rows that are not new (B,) bool must count for nothing.
       rows: a pytree of arrays with a leading axis N.
+      block_rows: how many at a time.
 
     >>> sum_over_blocks(lambda x, new: jnp.sum(jnp.where(new, x, 0)), jnp.ones(5000)).item()
     5000.0
     """
     num_rows = jax.tree.leaves(rows)[0].shape[0]
-    if num_rows <= BLOCK_ROWS:
+    if num_rows <= block_rows:
         return block(rows, jnp.ones(num_rows, bool))
 
     def add_block(total: Any, index: jax.Array) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, block(*_block(rows, index, num_rows))), None
+        return jax.tree.map(jnp.add, total, block(*_block(rows, index, num_rows, block_rows))), None
 
-    first = jax.tree.map(lambda a: a[:BLOCK_ROWS], rows)
-    shapes = jax.eval_shape(block, first, jnp.ones(BLOCK_ROWS, bool))
+    first = jax.tree.map(lambda a: a[:block_rows], rows)
+    shapes = jax.eval_shape(block, first, jnp.ones(block_rows, bool))
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    indices = jnp.arange(number_of_blocks(num_rows), dtype=jnp.int32)
+    indices = jnp.arange(number_of_blocks(num_rows, block_rows), dtype=jnp.int32)
     return jax.lax.scan(add_block, zero, indices)[0]
 
 
@@ -73,7 +94,9 @@ def map_blocks(block: Callable[[Any], jax.Array], rows: Any) -> jax.Array:
     return jax.lax.scan(fill_block, empty, indices)[0]
 
 
-def _block(rows: Any, index: jax.Array, num_rows: int) -> tuple[Any, jax.Array]:
-    start = jnp.minimum(index * BLOCK_ROWS, num_rows - BLOCK_ROWS)
-    part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, start, BLOCK_ROWS), rows)
-    return part, start + jnp.arange(BLOCK_ROWS, dtype=start.dtype) >= index * BLOCK_ROWS
+def _block(
+    rows: Any, index: jax.Array, num_rows: int, block_rows: int = BLOCK_ROWS
+) -> tuple[Any, jax.Array]:
+    start = jnp.minimum(index * block_rows, num_rows - block_rows)
+    part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, start, block_rows), rows)
+    return part, start + jnp.arange(block_rows, dtype=start.dtype) >= index * block_rows

@@ -35,8 +35,8 @@ constexpr int kLanes = 4, kRows = 4, kColumns = 5;  // 20 of 32 (NEON)
 #endif
 constexpr int kTile = 4;         // vectors of features that a piece of a gradient holds
 constexpr int kWidth = kTile * kLanes;
+constexpr int kFewColumns = 64;
 constexpr int kPanelRows = 64;   // rows that are converted at a time for it
-constexpr int kAhead = 8;       // rows to fetch ahead of their turn
 constexpr int kGroupRows = 32;  // rows that a piece of the scores holds
 
 typedef float Vector __attribute__((vector_size(kLanes * 4)));
@@ -173,16 +173,24 @@ inline float Widen(BFloat16 v) {
   return f;
 }
 
-// Lines of memory that are wanted soon, fetched a few at a time between other work.
+// Rows that are wanted soon, brought from memory a few lines at a time between other work.
 struct Fetch {
-  const char* const* starts;
-  int64_t count, bytes;
-  int each;
-  int64_t at = 0, line = 0;
+  const char* x;
+  const int32_t* rows;
+  int64_t at, end, bytes;  // rows from `at` to `end`, so many bytes each
+  int each;                // lines at a time
+  int64_t line = 0;
 
-  void Some() {
-    for (int i = 0; i < each && at < count; ++i) {
-      __builtin_prefetch(starts[at] + line);
+  // Spread over so many calls of `Some`.
+  Fetch(const void* x, const int32_t* rows, int64_t at, int64_t end, int64_t bytes, int64_t calls)
+      : x(static_cast<const char*>(x)), rows(rows), at(at), end(end), bytes(bytes) {
+    const int64_t lines = std::max<int64_t>(0, end - at) * (bytes / 64 + 1);
+    each = calls > 0 ? static_cast<int>((lines + calls - 1) / calls) : 0;
+  }
+
+  inline void Some() {
+    for (int i = 0; i < each && at < end; ++i) {
+      __builtin_prefetch(x + rows[at] * bytes + line);
       if ((line += 64) >= bytes) line = 0, ++at;
     }
   }
@@ -235,6 +243,7 @@ template <typename T>
 struct Batch {
   const T* x;
   const int32_t* rows;
+  const int32_t* upcoming;  // of the next batch, as many; or null
   int64_t count, size;
   const float* shift;  // null where nothing is scaled
   const float* scale;
@@ -260,26 +269,33 @@ struct Batch {
   }
 };
 
-template <int kR, typename T>
-void ScoresOfRows(const Batch<T>& batch, int64_t first, const float* w, const float* tails,
-                  int64_t columns, float* scratch, float* scores) {
+// The scores of kC columns for some rows: the columns' weights stay in the nearest cache.
+template <int kC>
+void DotsOfRows(const float* const* rows, int64_t count, Fetch& fetch, const float* w,
+                const float* tails, int64_t size, int64_t columns, float* out) {
+  int64_t i = 0;
+  for (; i + kRows <= count; i += kRows)
+    Dots<kRows, kC>(rows + i, fetch, w, tails, size, columns, out + i * columns);
+  for (; i < count; ++i) Dots<1, kC>(rows + i, fetch, w, tails, size, columns, out + i * columns);
+}
+
+template <typename T>
+void ScoresOfGroup(const Batch<T>& batch, int64_t first, int64_t count, const float* w,
+                   const float* tails, int64_t columns, float* scratch, float* scores) {
   const int64_t size = batch.size;
-  const float* rows[kR];
-  const char* next[kR];
-  for (int r = 0; r < kR; ++r) {
-    rows[r] = batch.Features(first + r, 0, size, scratch + r * size);
-    const int64_t ahead = std::min(first + r + kAhead, batch.count - 1);
-    next[r] = reinterpret_cast<const char*>(batch.Source(ahead));
-  }
-  const int64_t steps = size / kLanes * ((columns + kColumns - 1) / kColumns);
-  const int64_t bytes = size * sizeof(T), lines = kR * (bytes + 63) / 64;
-  Fetch fetch = {next, kR, bytes, static_cast<int>((lines + steps - 1) / steps)};
+  const float* rows[kGroupRows];
+  for (int64_t i = 0; i < count; ++i)
+    rows[i] = batch.Features(first + i, 0, size, scratch + i * size);
+  const int64_t ahead = first + kGroupRows;
+  Fetch fetch(batch.x, batch.rows, ahead, std::min(ahead + kGroupRows, batch.count),
+              size * sizeof(T),
+              size / kLanes * ((columns + kColumns - 1) / kColumns) * (count + kRows - 1) / kRows);
   float* out = scores + first * columns;
   int64_t k = 0;
   const auto run = [&](auto width) {
     constexpr int kC = decltype(width)::value;
     for (; k + kC <= columns; k += kC)
-      Dots<kR, kC>(rows, fetch, w + k * size, tails + k * kLanes, size, columns, out + k);
+      DotsOfRows<kC>(rows, count, fetch, w + k * size, tails + k * kLanes, size, columns, out + k);
   };
   run(std::integral_constant<int, kColumns>());
   run(std::integral_constant<int, 2>());
@@ -295,26 +311,24 @@ void Scores(ffi::ThreadPool& threads, const Batch<T>& batch, const float* w, int
     for (int64_t lane = 0; lane < kLanes; ++lane)
       tails[k * kLanes + lane] = lane < kLanes - rest ? 0.0f : w[k * size + size - kLanes + lane];
   Team::Get().Run(threads, (batch.count + kGroupRows - 1) / kGroupRows, [&](int64_t group) {
-    int64_t i = group * kGroupRows;
-    const int64_t end = std::min<int64_t>(i + kGroupRows, batch.count);
-    std::unique_ptr<float[]> scratch(batch.IsReady() ? nullptr : new float[kRows * size]);
-    for (; i + kRows <= end; i += kRows)
-      ScoresOfRows<kRows>(batch, i, w, tails.get(), columns, scratch.get(), scores);
-    for (; i < end; ++i)
-      ScoresOfRows<1>(batch, i, w, tails.get(), columns, scratch.get(), scores);
+    const int64_t first = group * kGroupRows;
+    const int64_t count = std::min<int64_t>(kGroupRows, batch.count - first);
+    std::unique_ptr<float[]> scratch(batch.IsReady() ? nullptr : new float[count * size]);
+    ScoresOfGroup(batch, first, count, w, tails.get(), columns, scratch.get(), scores);
   });
 }
 
 // Adds to the gradient of kC columns by kT vectors of features what some rows give.
 template <int kT, int kC>
 void Outer(const float* const* rows, int64_t count, const float* slopes, int64_t columns,
-           int64_t size, float* out) {
+           int64_t size, Fetch& fetch, float* out) {
   Vector sums[kC][kT];
 #pragma GCC unroll 8
   for (int c = 0; c < kC; ++c)
 #pragma GCC unroll 8
     for (int t = 0; t < kT; ++t) sums[c][t] = Load(out + c * size + t * kLanes);
   for (int64_t i = 0; i < count; ++i) {
+    fetch.Some();
     Vector row[kT];
 #pragma GCC unroll 8
     for (int t = 0; t < kT; ++t) {
@@ -336,38 +350,45 @@ void Outer(const float* const* rows, int64_t count, const float* slopes, int64_t
 
 template <int kT>
 void OuterOfColumns(const float* const* rows, int64_t count, const float* slopes, int64_t columns,
-                    int64_t size, float* out) {
+                    int64_t size, Fetch& fetch, float* out) {
   int64_t k = 0;
   for (; k + kColumns <= columns; k += kColumns)
-    Outer<kT, kColumns>(rows, count, slopes + k, columns, size, out + k * size);
+    Outer<kT, kColumns>(rows, count, slopes + k, columns, size, fetch, out + k * size);
   for (; k + 2 <= columns; k += 2)
-    Outer<kT, 2>(rows, count, slopes + k, columns, size, out + k * size);
-  for (; k < columns; ++k) Outer<kT, 1>(rows, count, slopes + k, columns, size, out + k * size);
+    Outer<kT, 2>(rows, count, slopes + k, columns, size, fetch, out + k * size);
+  for (; k < columns; ++k) Outer<kT, 1>(rows, count, slopes + k, columns, size, fetch, out + k * size);
 }
 
-// The gradient that `count` rows from `first` give.
+// The gradient by features `begin` to `end` that `count` rows from `first` give. The rows of the batch
+// to come at these places are fetched meanwhile: this product takes its own rows from the cache,
+// and leaves memory idle.
 template <typename T>
-void GradientOfRows(const Batch<T>& batch, int64_t first, int64_t count, const float* slopes,
-                    int64_t columns, float* gradient) {
+void PartOfGradient(const Batch<T>& batch, int64_t first, int64_t count, int64_t begin, int64_t end,
+                    const float* slopes, int64_t columns, float* gradient) {
   alignas(64) float scratch[kPanelRows * kWidth];
   const float* rows[kPanelRows];
   const int64_t size = batch.size;
-  std::memset(gradient, 0, columns * size * sizeof(float));
-  for (int64_t end = first + count; first < end; first += kPanelRows) {
-    const int64_t panel = std::min<int64_t>(kPanelRows, end - first);
+  const int64_t blocks = (columns + kColumns - 1) / kColumns;
+  const int64_t tiles = (end - begin + kWidth - 1) / kWidth;
+  Fetch fetch(batch.x, batch.upcoming, first, batch.upcoming && begin == 0 ? first + count : 0,
+              size * sizeof(T), count * blocks * tiles);
+  for (int64_t k = 0; k < columns; ++k)
+    std::memset(gradient + k * size + begin, 0, (end - begin) * sizeof(float));
+  for (const int64_t last = first + count; first < last; first += kPanelRows) {
+    const int64_t panel = std::min<int64_t>(kPanelRows, last - first);
     const float* by = slopes + first * columns;
-    for (int64_t d = 0; d < size; d += kWidth) {
-      const int64_t width = std::min<int64_t>(kWidth, size - d);
+    for (int64_t d = begin; d < end; d += kWidth) {
+      const int64_t width = std::min<int64_t>(kWidth, end - d);
       for (int64_t i = 0; i < panel; ++i)
         rows[i] = batch.Features(first + i, d, width, scratch + i * kWidth);
       float* out = gradient + d;
       if (width == kWidth) {
-        OuterOfColumns<kTile>(rows, panel, by, columns, size, out);
+        OuterOfColumns<kTile>(rows, panel, by, columns, size, fetch, out);
         continue;
       }
       int64_t e = 0;
       for (; e + kLanes <= width; e += kLanes) {
-        OuterOfColumns<1>(rows, panel, by, columns, size, out + e);
+        OuterOfColumns<1>(rows, panel, by, columns, size, fetch, out + e);
         for (int64_t i = 0; i < panel; ++i) rows[i] += kLanes;
       }
       for (int64_t k = 0; k < columns; ++k)
@@ -380,17 +401,28 @@ void GradientOfRows(const Batch<T>& batch, int64_t first, int64_t count, const f
   }
 }
 
+// With few columns each thread takes its own rows, which its core's cache has, and their gradients
+// are added up. With many that sum would cost more than fetching rows: it takes features of its own.
 template <typename T>
 void Gradient(ffi::ThreadPool& threads, const Batch<T>& batch, const float* slopes, int64_t columns,
               float* gradient) {
-  const int64_t most = (batch.count + kGroupRows - 1) / kGroupRows;
+  const int64_t count = batch.count, size = batch.size;
+  if (columns > kFewColumns) {
+    const int64_t tiles = (size + kWidth - 1) / kWidth;
+    Team::Get().Run(threads, tiles, [&](int64_t tile) {
+      const int64_t begin = tile * kWidth, end = std::min<int64_t>(begin + kWidth, size);
+      PartOfGradient(batch, 0, count, begin, end, slopes, columns, gradient);
+    });
+    return;
+  }
+  const int64_t most = (count + kGroupRows - 1) / kGroupRows;
   const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads.num_threads(), most));
-  const int64_t numbers = columns * batch.size;
+  const int64_t numbers = columns * size;
   std::unique_ptr<float[]> others(new float[(parts - 1) * numbers]);
   Team::Get().Run(threads, parts, [&](int64_t part) {
-    const int64_t first = batch.count * part / parts, end = batch.count * (part + 1) / parts;
+    const int64_t first = count * part / parts, end = count * (part + 1) / parts;
     float* out = part == 0 ? gradient : &others[(part - 1) * numbers];
-    GradientOfRows(batch, first, end - first, slopes, columns, out);
+    PartOfGradient(batch, first, end - first, 0, size, slopes, columns, out);
   });
   for (int64_t part = 1; part < parts; ++part) {
     const float* more = &others[(part - 1) * numbers];
@@ -405,11 +437,12 @@ const float* OrNull(const ffi::Buffer<ffi::F32>& b) {
 // Calls run(batch) with the batch's own type.
 template <typename Run>
 ffi::Error WithBatch(const ffi::AnyBuffer& x, const ffi::Buffer<ffi::S32>& rows,
-                     const ffi::Buffer<ffi::F32>& shift, const ffi::Buffer<ffi::F32>& scale,
-                     const Run& run) {
+                     const ffi::Buffer<ffi::S32>& upcoming, const ffi::Buffer<ffi::F32>& shift,
+                     const ffi::Buffer<ffi::F32>& scale, const Run& run) {
   const auto typed = [&](auto zero) {
     using T = decltype(zero);
     run(Batch<T>{static_cast<const T*>(x.untyped_data()), rows.typed_data(),
+                 upcoming.element_count() == rows.element_count() ? upcoming.typed_data() : nullptr,
                  static_cast<int64_t>(rows.element_count()), x.dimensions()[1], OrNull(shift),
                  OrNull(scale)});
     return ffi::Error::Success();
@@ -425,17 +458,17 @@ ffi::Error WithBatch(const ffi::AnyBuffer& x, const ffi::Buffer<ffi::S32>& rows,
 }
 
 ffi::Error RowScores(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Buffer<ffi::S32> rows,
-                     ffi::Buffer<ffi::F32> shift, ffi::Buffer<ffi::F32> scale,
+                     ffi::Buffer<ffi::S32> upcoming, ffi::Buffer<ffi::F32> shift, ffi::Buffer<ffi::F32> scale,
                      ffi::Buffer<ffi::F32> w, ffi::ResultBuffer<ffi::F32> scores) {
-  return WithBatch(x, rows, shift, scale, [&](const auto& batch) {
+  return WithBatch(x, rows, upcoming, shift, scale, [&](const auto& batch) {
     Scores(threads, batch, w.typed_data(), w.dimensions()[0], scores->typed_data());
   });
 }
 
 ffi::Error RowGradient(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Buffer<ffi::S32> rows,
-                       ffi::Buffer<ffi::F32> shift, ffi::Buffer<ffi::F32> scale,
+                       ffi::Buffer<ffi::S32> upcoming, ffi::Buffer<ffi::F32> shift, ffi::Buffer<ffi::F32> scale,
                        ffi::Buffer<ffi::F32> slopes, ffi::ResultBuffer<ffi::F32> gradient) {
-  return WithBatch(x, rows, shift, scale, [&](const auto& batch) {
+  return WithBatch(x, rows, upcoming, shift, scale, [&](const auto& batch) {
     Gradient(threads, batch, slopes.typed_data(), slopes.dimensions()[1], gradient->typed_data());
   });
 }
@@ -447,6 +480,7 @@ ffi::Error RowGradient(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Buffer<ff
                                 ffi::Ffi::Bind()                     \
                                     .Ctx<ffi::ThreadPool>()          \
                                     .Arg<ffi::AnyBuffer>()           \
+                                    .Arg<ffi::Buffer<ffi::S32>>()    \
                                     .Arg<ffi::Buffer<ffi::S32>>()    \
                                     .Arg<ffi::Buffer<ffi::F32>>()    \
                                     .Arg<ffi::Buffer<ffi::F32>>()    \

@@ -16,19 +16,25 @@ import jax.numpy as jnp
 
 from jaxlin.data.scaling import Scaling
 from jaxlin.kernels import building
-from jaxlin.precision import MATMUL_PRECISION, compute_dtype, product
+from jaxlin.precision import compute_dtype, product
 
 _DTYPES = ("float32", "uint8", "int8", "float16", "bfloat16")
 
 # With more columns, XLA's product is as fast.
-_MOST_COLUMNS = 64
+_MOST_COLUMNS = 128
 
 # Of the data: below, a whole fit takes less time than compiling the kernel, once, does.
 _FEWEST_NUMBERS = 1 << 22
 _FEWEST_FEATURES = 16
 
 
-def row_scores(W: jax.Array, x: jax.Array, rows: jax.Array, scaling: Scaling | None) -> jax.Array:
+def row_scores(
+    W: jax.Array,
+    x: jax.Array,
+    rows: jax.Array,
+    scaling: Scaling | None,
+    upcoming: jax.Array | None = None,
+) -> jax.Array:
     """`prepared(x[rows]) @ W.T`, differentiable in W alone.
 
     Args:
@@ -36,6 +42,7 @@ def row_scores(W: jax.Array, x: jax.Array, rows: jax.Array, scaling: Scaling | N
       x: features (N, D) of any real dtype, which are not differentiated.
       rows: (B,) int32, each in 0..N-1.
       scaling: applied to each row after its conversion, or None.
+      upcoming: (B,), the rows that are asked for next: they may be fetched from memory already.
 
     Returns:
       Scores without a bias (B, C), in the dtype of W.
@@ -46,7 +53,8 @@ def row_scores(W: jax.Array, x: jax.Array, rows: jax.Array, scaling: Scaling | N
     """
     if not _may_pay(W, x):
         return _by_xla(W, x, rows, scaling)
-    return _scores(W, x, rows, *_as_rows(scaling, x.shape[1]))
+    ahead = rows[:0] if upcoming is None else upcoming
+    return _scores(W, x, rows, ahead, *_as_rows(scaling, x.shape[1]))
 
 
 def _may_pay(W: jax.Array, x: jax.Array) -> bool:
@@ -73,17 +81,23 @@ def _as_scaling(shift: jax.Array, scale: jax.Array) -> Scaling | None:
     return Scaling(shift, scale) if scale.size else None
 
 
-# What the two kernels and their twins have in common: (matrix, x, rows, shift, scale).
+# What the two kernels and their twins have in common: (matrix, x, rows, upcoming,
+# shift, scale).
 
 
 def _scores_by_xla(
-    W: jax.Array, x: jax.Array, rows: jax.Array, shift: jax.Array, scale: jax.Array
+    W: jax.Array, x: jax.Array, rows: jax.Array, _: jax.Array, shift: jax.Array, scale: jax.Array
 ) -> jax.Array:
     return _by_xla(W, x, rows, _as_scaling(shift, scale))
 
 
 def _gradient_by_xla(
-    slopes: jax.Array, x: jax.Array, rows: jax.Array, shift: jax.Array, scale: jax.Array
+    slopes: jax.Array,
+    x: jax.Array,
+    rows: jax.Array,
+    _: jax.Array,
+    shift: jax.Array,
+    scale: jax.Array,
 ) -> jax.Array:
     batch = x.at[rows].get(mode="promise_in_bounds").astype(compute_dtype(slopes.dtype))
     scaling = _as_scaling(shift, scale)
@@ -91,9 +105,8 @@ def _gradient_by_xla(
 
 
 def _call(target: str, shape: tuple[int, int], *arguments: jax.Array) -> jax.Array:
-    matrix, x, rows, shift, scale = arguments
-    result = jax.ShapeDtypeStruct(shape, jnp.float32)
-    return jax.ffi.ffi_call(target, result)(x, rows, shift, scale, matrix)
+    matrix, *others = arguments
+    return jax.ffi.ffi_call(target, jax.ShapeDtypeStruct(shape, jnp.float32))(*others, matrix)
 
 
 def _scores_by_kernel(W: jax.Array, *others: jax.Array) -> jax.Array:
@@ -106,9 +119,7 @@ def _gradient_by_kernel(slopes: jax.Array, *others: jax.Array) -> jax.Array:
 
 @jax.custom_batching.custom_vmap
 def _scores_of_models(W: jax.Array, *others: jax.Array) -> jax.Array:
-    return jax.lax.platform_dependent(
-        W, *others, cpu=_scores_by_kernel, default=_scores_by_xla
-    )
+    return jax.lax.platform_dependent(W, *others, cpu=_scores_by_kernel, default=_scores_by_xla)
 
 
 @_scores_of_models.def_vmap
@@ -149,7 +160,7 @@ def _forward(W: jax.Array, *others: jax.Array) -> tuple[jax.Array, tuple[jax.Arr
 
 
 def _backward(others: tuple[jax.Array, ...], slopes: jax.Array) -> Any:
-    return _gradient_of_models(slopes, *others), None, None, None, None
+    return _gradient_of_models(slopes, *others), None, None, None, None, None
 
 
 _scores.defvjp(_forward, _backward)

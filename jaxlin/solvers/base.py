@@ -46,16 +46,28 @@ class _Sums(NamedTuple):
     wrong: jax.Array
 
 
+class RowNumbers(NamedTuple):
+    """Rows of a larger array, by their places in it.
+
+    Attributes:
+      now: (B,) int32.
+      soon: (B,) int32, those that are asked for next: they may be fetched from memory already.
+    """
+
+    now: jax.Array
+    soon: jax.Array
+
+
 class Examples(NamedTuple):
     """Rows as the engine keeps them.
 
     Attributes:
-      x: features (N, D), in the dtype they came in.
+      x: features (N, D), in the dtype they came in; of a minibatch, where they are to be found.
       labels: (N,) int32.
       weight: (N,) floating, with sum 1 over all of the data.
     """
 
-    x: jax.Array
+    x: Any
     labels: jax.Array
     weight: jax.Array
 
@@ -67,13 +79,15 @@ class Problem(NamedTuple):
       objective: the loss, l2 and penalty.
       examples: the rows, with weights that sum to about 1 (rows of weight 0 do not count).
       scaling: applied to a block after its conversion, or None.
-      source: where `examples.x` are row numbers (B,), the features (N, D) that they number.
+      source: where `examples.x` are `RowNumbers`, the features (N, D) that they number.
+      block_rows: how many rows a pass takes at a time.
     """
 
     objective: Objective
     examples: Examples
     scaling: Scaling | None
     source: jax.Array | None = None
+    block_rows: int = row_blocks.BLOCK_ROWS
 
     def evaluate(self, params: LinearParams) -> Evaluation:
         """Objective and accuracy, in one pass."""
@@ -100,17 +114,17 @@ class Problem(NamedTuple):
         objective = sums.loss + self.objective.penalty_term(params)
         return Evaluation(objective, 1.0 - sums.wrong)
 
-    def prepared(self, params: LinearParams, x: jax.Array) -> jax.Array:
+    def prepared(self, params: LinearParams, x: Any) -> jax.Array:
         """Some rows of features as a model sees them: converted, then scaled."""
         if self.source is not None:
-            x = self.source.at[x].get(mode="promise_in_bounds")
+            x = self.source.at[x.now].get(mode="promise_in_bounds")
         x = x.astype(compute_dtype(params.W.dtype))
         return x if self.scaling is None else self.scaling(x)
 
-    def _scores(self, params: LinearParams, x: jax.Array) -> jax.Array:
+    def _scores(self, params: LinearParams, x: Any) -> jax.Array:
         if self.source is None:
             return scores(params, self.prepared(params, x))
-        products = row_scores(params.W, self.source, x, self.scaling)
+        products = row_scores(params.W, self.source, x.now, self.scaling, x.soon)
         return products if params.b is None else products + params.b[None, :]
 
     def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, _Sums]:
@@ -141,7 +155,7 @@ class Problem(NamedTuple):
         def counted(rows: Examples, is_new: jax.Array) -> Any:
             return block(params, rows._replace(weight=jnp.where(is_new, rows.weight, 0.0)))
 
-        return row_blocks.sum_over_blocks(counted, self.examples)
+        return row_blocks.sum_over_blocks(counted, self.examples, self.block_rows)
 
 
 class HasParams(Protocol):

@@ -24,7 +24,14 @@ import jax.numpy as jnp
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
-from jaxlin.solvers.base import Evaluation, Examples, Problem, Solver
+from jaxlin.row_blocks import minibatch_block_rows
+from jaxlin.solvers.base import (
+    Evaluation,
+    Examples,
+    Problem,
+    RowNumbers,
+    Solver,
+)
 
 # Makes a solver of one model's numbers. Static: a module-level function does not retrace.
 MakeSolver = Callable[[Any], Solver]
@@ -221,6 +228,7 @@ def _run_epoch(
     batches: jax.Array | None,
 ) -> EpochResult:
     """One epoch of every model; those that are not active, or go bad, stay as they are."""
+    columns = grid.params.W.shape[0] * grid.params.num_classes
 
     def one_model(
         numbers: Any, objective: Objective, old: Any, is_active: jax.Array, limit: jax.Array
@@ -231,7 +239,7 @@ def _run_epoch(
             first = seen.objective
         else:
             new, (parts, firsts) = _minibatch_steps(
-                solver, objective, old, examples, scaling, batches
+                solver, objective, old, examples, scaling, batches, columns
             )
             seen = Evaluation(jnp.sum(parts.objective), 1.0 - jnp.sum(parts.accuracy))
             first = firsts[0]
@@ -311,6 +319,7 @@ def _minibatch_steps(
     examples: Examples,
     scaling: Scaling | None,
     batches: jax.Array,
+    columns: int,
 ) -> tuple[Any, tuple[Evaluation, jax.Array]]:
     """The steps of one model's epoch, and each batch's own objective.
 
@@ -319,9 +328,10 @@ def _minibatch_steps(
     """
     num_batches, batch_size = batches.shape
     num_examples = examples.x.shape[0]
+    block_rows = minibatch_block_rows(batch_size, columns)
 
-    def one_step(state: Any, batch: tuple[jax.Array, jax.Array]) -> Any:
-        rows, index = batch
+    def one_step(state: Any, batch: tuple[jax.Array, jax.Array, jax.Array]) -> Any:
+        rows, upcoming, index = batch
         position = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
         count = jnp.minimum(num_examples - index * batch_size, batch_size)
         labels, weight = (
@@ -329,14 +339,17 @@ def _minibatch_steps(
         )
         share = count.astype(weight.dtype) / num_examples
         weight = jnp.where(position < num_examples, weight / share, 0.0)
-        problem = Problem(objective, Examples(rows, labels, weight), scaling, examples.x)
+        # What comes a block later; of a batch that is one block, the next batch.
+        soon = jnp.concatenate([rows, upcoming])[block_rows : block_rows + batch_size]
+        numbers = Examples(RowNumbers(rows, soon), labels, weight)
+        problem = Problem(objective, numbers, scaling, examples.x, block_rows)
         state, seen = solver.step(problem, state)
         # The share that was wrong, for all right to be exactly 1.
         part = Evaluation(seen.objective * share, (1.0 - seen.accuracy) * share)
         return state, (part, seen.objective)
 
     index = jnp.arange(num_batches, dtype=jnp.int32)
-    return jax.lax.scan(one_step, state, (batches, index))
+    return jax.lax.scan(one_step, state, (batches, jnp.roll(batches, -1, axis=0), index))
 
 
 @jax.jit
