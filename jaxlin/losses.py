@@ -283,6 +283,15 @@ def softmax_probabilities(scores: jax.typing.ArrayLike) -> jax.Array:
     return (exponentials / jnp.sum(exponentials, axis=-1, keepdims=True)).astype(scores.dtype)
 
 
+def takes_one_example(loss: object) -> bool:
+    """Whether a loss is known to take scores (C,) and a label () as well: one of this module's.
+
+    >>> takes_one_example(softmax_cross_entropy), takes_one_example(lambda scores, labels: 0.0)
+    (True, False)
+    """
+    return isinstance(loss, _MarginLoss | SoftmaxCrossEntropy)
+
+
 weston_watkins_hinge = WestonWatkinsHinge()
 squared_weston_watkins_hinge = SquaredWestonWatkinsHinge()
 crammer_singer_hinge = CrammerSingerHinge()

@@ -201,8 +201,8 @@ struct Fetch {
 // counted.
 template <int kR, int kC>
 void Dots(const float* const* x, Fetch& fetch, const float* w, const float* tails,
-          int64_t size, int64_t columns, float* out) {
-  Vector sums[kR][kC] = {};
+          int64_t size, int64_t batch, float* out) {
+  Vector sums[kC][kR] = {};
   const float* rows[kR];
   for (int r = 0; r < kR; ++r) rows[r] = x[r];
   const int64_t whole = size / kLanes * kLanes;
@@ -218,7 +218,7 @@ void Dots(const float* const* x, Fetch& fetch, const float* w, const float* tail
     for (int r = 0; r < kR; ++r) {
       const Vector row = Load(rows[r] + d);
 #pragma GCC unroll 8
-      for (int c = 0; c < kC; ++c) sums[r][c] += row * wide[c];
+      for (int c = 0; c < kC; ++c) sums[c][r] += row * wide[c];
     }
   }
   if (whole < size) {
@@ -226,16 +226,16 @@ void Dots(const float* const* x, Fetch& fetch, const float* w, const float* tail
     for (int r = 0; r < kR; ++r) {
       const Vector row = Load(rows[r] + size - kLanes);
 #pragma GCC unroll 8
-      for (int c = 0; c < kC; ++c) sums[r][c] += row * Load(tails + c * kLanes);
+      for (int c = 0; c < kC; ++c) sums[c][r] += row * Load(tails + c * kLanes);
     }
   }
-  float flat[kR * kC];
-  const Vector* all = &sums[0][0];
-  constexpr int kFours = kR * kC / 4 * 4;
-#pragma GCC unroll 8
-  for (int i = 0; i < kFours; i += 4) Sum4(all[i], all[i + 1], all[i + 2], all[i + 3], flat + i);
-  for (int i = kFours; i < kR * kC; ++i) flat[i] = Sum(all[i]);
-  for (int r = 0; r < kR; ++r) std::memcpy(out + r * columns, flat + r * kC, kC * sizeof(float));
+  for (int c = 0; c < kC; ++c) {
+    if constexpr (kR == 4) {
+      Sum4(sums[c][0], sums[c][1], sums[c][2], sums[c][3], out + c * batch);
+    } else {
+      for (int r = 0; r < kR; ++r) out[c * batch + r] = Sum(sums[c][r]);
+    }
+  }
 }
 
 // The rows of a batch: where they lie, and how they become float32.
@@ -272,11 +272,11 @@ struct Batch {
 // The scores of kC columns for some rows: the columns' weights stay in the nearest cache.
 template <int kC>
 void DotsOfRows(const float* const* rows, int64_t count, Fetch& fetch, const float* w,
-                const float* tails, int64_t size, int64_t columns, float* out) {
+                const float* tails, int64_t size, int64_t batch, float* out) {
   int64_t i = 0;
   for (; i + kRows <= count; i += kRows)
-    Dots<kRows, kC>(rows + i, fetch, w, tails, size, columns, out + i * columns);
-  for (; i < count; ++i) Dots<1, kC>(rows + i, fetch, w, tails, size, columns, out + i * columns);
+    Dots<kRows, kC>(rows + i, fetch, w, tails, size, batch, out + i);
+  for (; i < count; ++i) Dots<1, kC>(rows + i, fetch, w, tails, size, batch, out + i);
 }
 
 template <typename T>
@@ -290,12 +290,12 @@ void ScoresOfGroup(const Batch<T>& batch, int64_t first, int64_t count, const fl
   Fetch fetch(batch.x, batch.rows, ahead, std::min(ahead + kGroupRows, batch.count),
               size * sizeof(T),
               size / kLanes * ((columns + kColumns - 1) / kColumns) * (count + kRows - 1) / kRows);
-  float* out = scores + first * columns;
   int64_t k = 0;
   const auto run = [&](auto width) {
     constexpr int kC = decltype(width)::value;
     for (; k + kC <= columns; k += kC)
-      DotsOfRows<kC>(rows, count, fetch, w + k * size, tails + k * kLanes, size, columns, out + k);
+      DotsOfRows<kC>(rows, count, fetch, w + k * size, tails + k * kLanes, size, batch.count,
+                     scores + k * batch.count + first);
   };
   run(std::integral_constant<int, kColumns>());
   run(std::integral_constant<int, 2>());
@@ -320,7 +320,7 @@ void Scores(ffi::ThreadPool& threads, const Batch<T>& batch, const float* w, int
 
 // Adds to the gradient of kC columns by kT vectors of features what some rows give.
 template <int kT, int kC>
-void Outer(const float* const* rows, int64_t count, const float* slopes, int64_t columns,
+void Outer(const float* const* rows, int64_t count, const float* slopes, int64_t batch,
            int64_t size, Fetch& fetch, float* out) {
   Vector sums[kC][kT];
 #pragma GCC unroll 8
@@ -337,7 +337,7 @@ void Outer(const float* const* rows, int64_t count, const float* slopes, int64_t
     }
 #pragma GCC unroll 8
     for (int c = 0; c < kC; ++c) {
-      const Vector slope = Broadcast(slopes[i * columns + c]);
+      const Vector slope = Broadcast(slopes[c * batch + i]);
 #pragma GCC unroll 8
       for (int t = 0; t < kT; ++t) sums[c][t] += slope * row[t];
     }
@@ -349,14 +349,14 @@ void Outer(const float* const* rows, int64_t count, const float* slopes, int64_t
 }
 
 template <int kT>
-void OuterOfColumns(const float* const* rows, int64_t count, const float* slopes, int64_t columns,
-                    int64_t size, Fetch& fetch, float* out) {
+void OuterOfColumns(const float* const* rows, int64_t count, const float* slopes, int64_t batch,
+                    int64_t columns, int64_t size, Fetch& fetch, float* out) {
   int64_t k = 0;
   for (; k + kColumns <= columns; k += kColumns)
-    Outer<kT, kColumns>(rows, count, slopes + k, columns, size, fetch, out + k * size);
+    Outer<kT, kColumns>(rows, count, slopes + k * batch, batch, size, fetch, out + k * size);
   for (; k + 2 <= columns; k += 2)
-    Outer<kT, 2>(rows, count, slopes + k, columns, size, fetch, out + k * size);
-  for (; k < columns; ++k) Outer<kT, 1>(rows, count, slopes + k, columns, size, fetch, out + k * size);
+    Outer<kT, 2>(rows, count, slopes + k * batch, batch, size, fetch, out + k * size);
+  for (; k < columns; ++k) Outer<kT, 1>(rows, count, slopes + k * batch, batch, size, fetch, out + k * size);
 }
 
 // The gradient by features `begin` to `end` that `count` rows from `first` give. The rows of the batch
@@ -376,25 +376,25 @@ void PartOfGradient(const Batch<T>& batch, int64_t first, int64_t count, int64_t
     std::memset(gradient + k * size + begin, 0, (end - begin) * sizeof(float));
   for (const int64_t last = first + count; first < last; first += kPanelRows) {
     const int64_t panel = std::min<int64_t>(kPanelRows, last - first);
-    const float* by = slopes + first * columns;
+    const float* by = slopes + first;
     for (int64_t d = begin; d < end; d += kWidth) {
       const int64_t width = std::min<int64_t>(kWidth, end - d);
       for (int64_t i = 0; i < panel; ++i)
         rows[i] = batch.Features(first + i, d, width, scratch + i * kWidth);
       float* out = gradient + d;
       if (width == kWidth) {
-        OuterOfColumns<kTile>(rows, panel, by, columns, size, fetch, out);
+        OuterOfColumns<kTile>(rows, panel, by, batch.count, columns, size, fetch, out);
         continue;
       }
       int64_t e = 0;
       for (; e + kLanes <= width; e += kLanes) {
-        OuterOfColumns<1>(rows, panel, by, columns, size, fetch, out + e);
+        OuterOfColumns<1>(rows, panel, by, batch.count, columns, size, fetch, out + e);
         for (int64_t i = 0; i < panel; ++i) rows[i] += kLanes;
       }
       for (int64_t k = 0; k < columns; ++k)
         for (int64_t j = 0; j < width - e; ++j) {
           float sum = out[k * size + e + j];
-          for (int64_t i = 0; i < panel; ++i) sum += by[i * columns + k] * rows[i][j];
+          for (int64_t i = 0; i < panel; ++i) sum += by[k * batch.count + i] * rows[i][j];
           out[k * size + e + j] = sum;
         }
     }
@@ -469,7 +469,7 @@ ffi::Error RowGradient(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Buffer<ff
                        ffi::Buffer<ffi::S32> upcoming, ffi::Buffer<ffi::F32> shift, ffi::Buffer<ffi::F32> scale,
                        ffi::Buffer<ffi::F32> slopes, ffi::ResultBuffer<ffi::F32> gradient) {
   return WithBatch(x, rows, upcoming, shift, scale, [&](const auto& batch) {
-    Gradient(threads, batch, slopes.typed_data(), slopes.dimensions()[1], gradient->typed_data());
+    Gradient(threads, batch, slopes.typed_data(), slopes.dimensions()[0], gradient->typed_data());
   });
 }
 

@@ -35,7 +35,7 @@ def row_scores(
     scaling: Scaling | None,
     upcoming: jax.Array | None = None,
 ) -> jax.Array:
-    """`prepared(x[rows]) @ W.T`, differentiable in W alone.
+    """`W @ prepared(x[rows]).T`, differentiable in W alone.
 
     Args:
       W: (C, D) float32 or float64; under `vmap`, M models share one product.
@@ -45,7 +45,8 @@ def row_scores(
       upcoming: (B,), the rows that are asked for next: they may be fetched from memory already.
 
     Returns:
-      Scores without a bias (B, C), in the dtype of W.
+      Scores without a bias (C, B), a class after the other: what follows works on many examples at
+      once.
 
     >>> x = jnp.array([[1, 2], [3, 4]], jnp.uint8)
     >>> row_scores(jnp.ones((1, 2)), x, jnp.array([1], jnp.int32), None).tolist()
@@ -66,7 +67,7 @@ def _may_pay(W: jax.Array, x: jax.Array) -> bool:
 
 def _by_xla(W: jax.Array, x: jax.Array, rows: jax.Array, scaling: Scaling | None) -> jax.Array:
     batch = x.at[rows].get(mode="promise_in_bounds").astype(compute_dtype(W.dtype))
-    return product(batch if scaling is None else scaling(batch), W, (1, 1))
+    return product(W, batch if scaling is None else scaling(batch), (1, 1))
 
 
 def _as_rows(scaling: Scaling | None, size: int) -> tuple[jax.Array, jax.Array]:
@@ -101,7 +102,7 @@ def _gradient_by_xla(
 ) -> jax.Array:
     batch = x.at[rows].get(mode="promise_in_bounds").astype(compute_dtype(slopes.dtype))
     scaling = _as_scaling(shift, scale)
-    return product(slopes, batch if scaling is None else scaling(batch), (0, 0))
+    return product(slopes, batch if scaling is None else scaling(batch), (1, 0))
 
 
 def _call(target: str, shape: tuple[int, int], *arguments: jax.Array) -> jax.Array:
@@ -110,11 +111,11 @@ def _call(target: str, shape: tuple[int, int], *arguments: jax.Array) -> jax.Arr
 
 
 def _scores_by_kernel(W: jax.Array, *others: jax.Array) -> jax.Array:
-    return _call("jaxlin_row_scores", (others[1].shape[0], W.shape[0]), W, *others)
+    return _call("jaxlin_row_scores", (W.shape[0], others[1].shape[0]), W, *others)
 
 
 def _gradient_by_kernel(slopes: jax.Array, *others: jax.Array) -> jax.Array:
-    return _call("jaxlin_row_gradient", (slopes.shape[1], others[0].shape[1]), slopes, *others)
+    return _call("jaxlin_row_gradient", (slopes.shape[0], others[0].shape[1]), slopes, *others)
 
 
 @jax.custom_batching.custom_vmap
@@ -129,7 +130,7 @@ def _(num_models: int, in_batched: list[bool], W: jax.Array, *others: jax.Array)
         axes = [0 if batched else None for batched in in_batched]
         return jax.vmap(_scores_by_xla, axes)(W, *others), True
     flat = _scores_of_models(W.reshape(-1, W.shape[2]), *others)
-    return jnp.moveaxis(flat.reshape(len(flat), *W.shape[:2]), 1, 0), True
+    return flat.reshape(*W.shape[:2], -1), True
 
 
 @jax.custom_batching.custom_vmap
@@ -142,12 +143,11 @@ def _gradient_of_models(slopes: jax.Array, *others: jax.Array) -> jax.Array:
 @_gradient_of_models.def_vmap
 def _(num_models: int, in_batched: list[bool], slopes: jax.Array, *others: jax.Array) -> Any:
     is_shared = in_batched[0] and not any(in_batched[1:])
-    if not is_shared or num_models * slopes.shape[2] > _MOST_COLUMNS:
+    if not is_shared or num_models * slopes.shape[1] > _MOST_COLUMNS:
         axes = [0 if batched else None for batched in in_batched]
         return jax.vmap(_gradient_by_xla, axes)(slopes, *others), True
-    flat = jnp.moveaxis(slopes, 0, 1).reshape(slopes.shape[1], -1)
-    gradient = _gradient_of_models(flat, *others)
-    return gradient.reshape(num_models, slopes.shape[2], -1), True
+    flat = _gradient_of_models(slopes.reshape(-1, slopes.shape[2]), *others)
+    return flat.reshape(*slopes.shape[:2], -1), True
 
 
 @jax.custom_vjp

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxlin import gradients, metrics, row_blocks
 from jaxlin.data.scaling import Scaling
 from jaxlin.kernels import row_scores
-from jaxlin.linear import LinearParams, scores
+from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
 from jaxlin.precision import compute_dtype
 
@@ -121,17 +121,19 @@ class Problem(NamedTuple):
         x = x.astype(compute_dtype(params.W.dtype))
         return x if self.scaling is None else self.scaling(x)
 
-    def _scores(self, params: LinearParams, x: Any) -> jax.Array:
-        if self.source is None:
-            return scores(params, self.prepared(params, x))
-        products = row_scores(params.W, self.source, x.now, self.scaling, x.soon)
-        return products if params.b is None else products + params.b[None, :]
-
     def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, _Sums]:
-        s = self._scores(params, examples.x)
-        value = self.objective.data_term_of_scores(s, examples.labels, examples.weight)
-        correct = metrics.is_correct(s, examples.labels)
-        return value, _Sums(value, jnp.sum(jnp.where(correct, 0.0, examples.weight)))
+        labels, weight = examples.labels, examples.weight
+        if self.source is None:
+            x = self.prepared(params, examples.x)
+            value, s = self.objective.data_term(params, x, labels, weight)
+            correct = metrics.is_correct(s, labels)
+        else:
+            rows = examples.x
+            s = row_scores(params.W, self.source, rows.now, self.scaling, rows.soon)
+            s = s if params.b is None else s + params.b[:, None]
+            value = self.objective.data_term_by_class(s, labels, weight)
+            correct = jax.vmap(metrics.is_correct, (1, 0))(s, labels)
+        return value, _Sums(value, jnp.sum(jnp.where(correct, 0.0, weight)))
 
     def _block_sums(self, params: LinearParams, examples: Examples) -> _Sums:
         return self._data_term(params, examples)[1]
