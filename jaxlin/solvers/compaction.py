@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlin.linear import LinearParams
-from jaxlin.solvers.block import Grid, Standing, Stopping
+from jaxlin.solvers.grid import Grid
+from jaxlin.solvers.standing import Standing, Stopping
 
 _LEAST_COMPILE_SECONDS = 0.5
 _GAIN = 2.0

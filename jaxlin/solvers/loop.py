@@ -25,18 +25,10 @@ from jaxlin.data.order import epoch_batches, epoch_order
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.solvers.base import Evaluation, Examples
-from jaxlin.solvers.block import (
-    Grid,
-    MakeSolver,
-    Record,
-    Standing,
-    Stopping,
-    first_standing,
-    largest_slopes,
-    run_block,
-    select_models,
-)
+from jaxlin.solvers.block import Record, first_standing, run_block
 from jaxlin.solvers.compaction import Program, compaction_pays
+from jaxlin.solvers.grid import Grid, MakeSolver, largest_slopes, select_models
+from jaxlin.solvers.standing import Standing, Stopping
 
 # Starting a block costs the host about half a millisecond; a callback hears of its epochs at the
 # end of it. 20 ms lose nothing on the one side, and nobody notices them on the other.

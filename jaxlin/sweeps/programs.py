@@ -20,7 +20,7 @@ from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
 from jaxlin.losses import Loss
 from jaxlin.solvers.base import Examples
-from jaxlin.solvers.block import MakeSolver
+from jaxlin.solvers.grid import MakeSolver
 from jaxlin.sweeps.settings import OWN_NAMES, Setting, check_hashable, is_number
 from jaxlin.sweeps.tracing import SolverOf, is_traceable, number_types, traceable_names
 from jaxlin.training.default_solver import MOMENTUM, default_numbers, default_solver

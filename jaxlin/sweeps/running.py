@@ -16,7 +16,7 @@ from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective, Penalty
 from jaxlin.outcomes import Outcome
 from jaxlin.solvers.base import Examples
-from jaxlin.solvers.block import Grid, evaluate_models
+from jaxlin.solvers.grid import Grid, evaluate_models
 from jaxlin.solvers.history import History
 from jaxlin.solvers.loop import LoopResult, minimise
 from jaxlin.sweeps import memory

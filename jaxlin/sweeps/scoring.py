@@ -21,7 +21,7 @@ from jaxlin.objective import Objective
 from jaxlin.precision import compute_dtype
 from jaxlin.row_blocks import map_blocks
 from jaxlin.solvers.base import Evaluation, Examples
-from jaxlin.solvers.block import Grid, evaluate_models
+from jaxlin.solvers.grid import Grid, evaluate_models
 
 _QUANTILES = (0.025, 0.975)
 _DRAWS, _DRAWN_NUMBERS = 1000, 1 << 23

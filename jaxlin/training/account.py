@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
-from jaxlin.solvers.block import DIVERGENCE_FACTOR
+from jaxlin.solvers.epoch import DIVERGENCE_FACTOR
 from jaxlin.solvers.history import EpochReport, History
 from jaxlin.solvers.loop import LoopResult, LoopRow, OnEpoch
 

@@ -18,7 +18,7 @@ from jaxlin.objective import Objective, Penalty
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Evaluation, Solver
-from jaxlin.solvers.block import Grid, evaluate_models
+from jaxlin.solvers.grid import Grid, evaluate_models
 from jaxlin.solvers.history import EpochReport, History
 from jaxlin.solvers.loop import minimise
 from jaxlin.training.account import (

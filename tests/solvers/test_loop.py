@@ -15,15 +15,10 @@ import jaxlin
 from jaxlin.data.order import epoch_order
 from jaxlin.row_blocks import BLOCK_ROWS
 from jaxlin.solvers.base import Evaluation, Examples, Problem
-from jaxlin.solvers.block import (
-    Grid,
-    Stopping,
-    evaluate_models,
-    first_standing,
-    largest_slopes,
-    run_block,
-)
+from jaxlin.solvers.block import first_standing, run_block
+from jaxlin.solvers.grid import Grid, evaluate_models, largest_slopes
 from jaxlin.solvers.loop import minimise
+from jaxlin.solvers.standing import Stopping
 from jaxlin.training.default_solver import DefaultNumbers, default_solver
 
 N, D, C = 21, 5, 3
