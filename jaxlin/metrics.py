@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -13,6 +12,7 @@ from jaxlin.precision import (
     first_largest,
     keeps_float64,
 )
+from jaxlin.shapes import assert_rank, assert_shape
 from jaxlin.weights import shares
 
 
@@ -23,7 +23,7 @@ def is_correct(scores: jax.Array, labels: jax.typing.ArrayLike) -> jax.Array:
     [True, False]
     """
     labels = class_indices(labels, scores.shape[-1])
-    chex.assert_shape(labels, scores.shape[:-1])
+    assert_shape(labels, scores.shape[:-1])
     return first_largest(scores) == labels
 
 
@@ -54,6 +54,6 @@ def accuracy(
     correct = is_correct(scores, labels).astype(compute_dtype(scores.dtype))
     if sample_weight is None:
         return jnp.mean(correct)
-    chex.assert_rank(correct, 1)
+    assert_rank(correct, 1)
     share = shares(sample_weight, correct.size, correct.dtype)
     return jnp.sum(correct * share) / jnp.sum(share)

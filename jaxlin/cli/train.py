@@ -34,7 +34,7 @@ from jaxlin.data.dataset import Dataset
 from jaxlin.data.values import check_range
 from jaxlin.linear import init_params
 from jaxlin.model_file import save_model
-from jaxlin.report import plots, tables
+from jaxlin.report import tables
 from jaxlin.report.words import duration
 from jaxlin.training import Fit, evaluate, fit
 
@@ -167,6 +167,8 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         scaling=scaling_word,
     )
     if picture is not None:
+        from jaxlin.report import plots  # matplotlib takes a while, and not every run draws
+
         test = results.get("test", {}).get("accuracy")
         judged = "" if test is None else f", test accuracy {100 * test:.2f} %"
         figure = plots.training(
