@@ -65,7 +65,7 @@ class SeveralNumbers(click.ParamType):
             self.fail(f"{text!r} starts where it stops.", param, ctx)
         if self.equal_ratios and min(start, stop) <= 0.0:
             self.fail(
-                f"{text!r} goes in equal ratios, which do not reach 0: list it, as in 0,1e-6:1e-1:6.",
+                f"{text!r} goes in equal ratios, which do not reach 0: write 0,1e-6:1e-1:6.",
                 param,
                 ctx,
             )

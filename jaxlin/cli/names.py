@@ -25,8 +25,8 @@ LOSSES: dict[str, Loss] = {
 
 _MOMENTUM = 0.9
 
-# What serves features of size 1, where steps do not follow the gradient's length: ten times what deep networks are given, because
-# the loss is convex and the schedule goes down to 0.
+# What serves features of size 1, for those whose steps do not follow the gradient's length: ten
+# times what deep networks are given, because the loss is convex and the schedule goes down to 0.
 _USUAL_RATE = {"adam": 1e-2, "adamw": 1e-2, "adagrad": 1e-1, "rmsprop": 1e-2, "lion": 1e-2}
 
 _OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
