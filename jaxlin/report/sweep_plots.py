@@ -36,10 +36,15 @@ def sweep(view: SweepView, title: str = "") -> Figure:
     along = axes_names[0] if axes_names else view.names[0]
     by = axes_names[1] if len(axes_names) > 1 else None
     has_map = by is not None and _is_numeric(view, along) and _is_numeric(view, by)
-    figure = new_figure(12.0 if has_map else 7.6, 4.8)
+    figure = new_figure(12.0 if has_map else 7.6, 5.4)
     parts: Any = figure.subplots(1, 2 if has_map else 1, squeeze=False)[0]
     grid = _Grid(view, along, by)
     _lines(parts[0], view, grid)
+    # Below: wherever lines and crosses may go, the legend lies on none.
+    figure.legend(
+        title=None if by is None else by.replace("_", " "), loc="outside lower center", ncols=7,
+        fontsize=9, frameon=False,
+    )  # fmt: skip
     if has_map:
         _map(figure, parts[1], view, grid)
     others = [name.replace("_", " ") for name in axes_names[2:]]
@@ -125,7 +130,7 @@ def _positions(values: Sequence[Any], name: str) -> tuple[np.ndarray, bool]:
 def _lines(axes: Axes, view: SweepView, grid: _Grid) -> None:
     """Scores along the first axis."""
     places, is_log = _positions(grid.columns, grid.along)
-    factor, ends = _factor(view), view.spread()
+    factor, ends = _factor(view), view.spread
     scores = factor * grid.pick(view.scores)
     count = len(grid.lines)
     colors = [colormaps["viridis"](share) for share in np.linspace(0.0, 0.88, count)]
@@ -167,9 +172,6 @@ def _lines(axes: Axes, view: SweepView, grid: _Grid) -> None:
     axes.set_xlabel(grid.along.replace("_", " "))
     axes.set_ylabel(_score_name(view))
     axes.grid(alpha=0.25)
-    axes.legend(
-        title=None if grid.by is None else grid.by.replace("_", " "), fontsize=9, frameon=False
-    )
     if ends is not None:
         kind = "standard deviation over folds" if view.has_folds else "95 % interval"
         whose = "band" if count <= _MOST_BANDS else "band, of the best line"

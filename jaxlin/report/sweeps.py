@@ -63,12 +63,10 @@ class SweepView:
         order = np.argsort(worse, kind="stable")  # NaN is last
         return order if self.best is None else np.r_[self.best, order[order != self.best]]
 
-    def spread(self, what: str | None = None) -> tuple[np.ndarray, np.ndarray] | None:
-        """Lower and upper ends about a score (S,): an interval, or a standard deviation.
-
-        Args:
-        """
-        name = f"validation_{what or self.select_by}"
+    @property
+    def spread(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Lower and upper ends about the scores (S,): an interval, or a standard deviation."""
+        name = f"validation_{self.select_by}"
         if f"{name}_sd" in self.table:
             deviation = self.table[f"{name}_sd"]
             return self.table[name] - deviation, self.table[name] + deviation
@@ -115,7 +113,7 @@ def _score(view: SweepView, row: int, what: str) -> str:
 
 def _spread(view: SweepView, row: int) -> str:
     """The spread of the score that was selected by."""
-    ends = view.spread()
+    ends = view.spread
     if ends is None or not view.ended[row]:
         return "-"
     show, (low, high) = _SHOW[view.select_by], (float(end[row]) for end in ends)
@@ -191,15 +189,13 @@ def _winner(view: SweepView) -> str:
     words = setting_words(view, view.best, view.varying or view.names[:1])
     score = _score(view, view.best, view.select_by)
     sentence = f"Of {count} the best is {words}: validation {view.select_by} {score}"
-    ends = view.spread()
+    ends = view.spread
     if ends is None:
         return f"{sentence}."
     low, high = (float(end[view.best]) for end in ends)
     others = view.scores[np.arange(len(view)) != view.best]
     inside = int(np.sum((others >= low) & (others <= high)))
     spread = _spread(view, view.best)
-    about = (
-        f"standard deviation over folds {spread}" if view.has_folds else f"95 % interval {spread}"
-    )
+    kind = "standard deviation over folds" if view.has_folds else "95 % interval"
     within = f"; {inside} other{'s are' if inside > 1 else ' is'} within that" if inside else ""
-    return f"{sentence} ({about}{within})."
+    return f"{sentence} ({kind} {spread}{within})."
