@@ -221,7 +221,8 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
             }
         )
         return None
-    fixed = [name for name in view.names if name not in view.varying]
+    # What all have in common, and what followed for the best.
+    fixed = [name for name in settings[0] if name not in view.varying]
     shown = {"settings": setting_words(view, best, fixed) if fixed else None, **about}
     shown["time"] = _speed(found, dataset, options)
     del shown["seconds"]
@@ -283,11 +284,11 @@ def _settings(
     usual: dict[Any, float] = {}
     settings = []
     for values in itertools.product(*axes.values()):
-        setting = dict(zip(axes, values, strict=True))
+        setting: dict[str, Any] = dict(zip(axes, values, strict=True))
         if setting["momentum"] is None:
             del setting["momentum"]
         if setting["learning_rate"] is None:
-            told = {
+            told: dict[str, Any] = {
                 name: setting[name]
                 for name in ("optimizer", "batch_size", "momentum")
                 if name in setting
@@ -334,10 +335,14 @@ def _run(
 
 
 def _view(found: Sweep, settings: list[dict[str, Any]], options: dict[str, Any]) -> SweepView:
-    """The sweep's table, with the losses as the command line calls them."""
+    """The sweep's table, with the losses as the command line calls them.
+
+    A learning rate that nobody gave is no axis: it follows from the loss, the optimizer and so on.
+    """
     losses = np.array([setting["loss"] for setting in settings], object)
     table = {**found.table, "loss": losses}
-    return SweepView(table, tuple(settings[0]), found.best, options["select_by"])
+    names_given = tuple(name for name in settings[0] if options[name] is not None)
+    return SweepView(table, names_given, found.best, options["select_by"])
 
 
 def _distinct(view: SweepView, name: str) -> list[Any]:

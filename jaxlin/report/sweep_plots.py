@@ -16,7 +16,9 @@ from jaxlin.report.sweeps import SweepView, setting_word
 
 # What is looked at along the horizontal axis, and next by colour, where it has several values.
 _FIRST = ("l2", "learning_rate", "momentum", "batch_size")
-_MOST_LINES, _MOST_BANDS, _MOST_TICKS, _MOST_NUMBERS = 12, 4, 9, 60
+_MOST_LINES, _MOST_BANDS, _MOST_NUMBERS = 12, 4, 60
+# Of all the names of ticks along an axis.
+_MOST_LETTERS = 64
 
 
 def sweep(view: SweepView, title: str = "") -> Figure:
@@ -40,6 +42,7 @@ def sweep(view: SweepView, title: str = "") -> Figure:
     parts: Any = figure.subplots(1, 2 if has_map else 1, squeeze=False)[0]
     grid = _Grid(view, along, by)
     _lines(parts[0], view, grid)
+    parts[0].set_title(_note(view, grid, axes_names[2:]), fontsize=9)
     # Below: wherever lines and crosses may go, the legend lies on none.
     figure.legend(
         title=None if by is None else by.replace("_", " "), loc="outside lower center", ncols=7,
@@ -47,11 +50,6 @@ def sweep(view: SweepView, title: str = "") -> Figure:
     )  # fmt: skip
     if has_map:
         _map(figure, parts[1], view, grid)
-    others = [name.replace("_", " ") for name in axes_names[2:]]
-    if others:
-        figure.supxlabel(
-            plain(f"each point is the best over {' and '.join(others)}", 100), fontsize=9
-        )
     if title:
         figure.suptitle(plain(title, 100))
     return figure
@@ -136,9 +134,10 @@ def _lines(axes: Axes, view: SweepView, grid: _Grid) -> None:
     colors = [colormaps["viridis"](share) for share in np.linspace(0.0, 0.88, count)]
     winner = None if view.best is None else np.argwhere(grid.rows == view.best)[0]
     labelled = set(np.linspace(0, count - 1, min(count, _MOST_LINES)).round().astype(int).tolist())
-    for line, value in enumerate(grid.lines):
+    words = [None] if grid.by is None else _words(grid.lines)
+    for line in range(count):
         seen = np.isfinite(scores[line])
-        label = None if value is None or line not in labelled else plain(setting_word(value))
+        label = words[line] if line in labelled else None
         axes.plot(
             places[seen], scores[line][seen], "o-", color=colors[line], label=label, markersize=4
         )
@@ -167,22 +166,47 @@ def _lines(axes: Axes, view: SweepView, grid: _Grid) -> None:
         )  # fmt: skip
     if is_log:
         axes.set_xscale("log")
-    if not is_log or len(places) <= _MOST_TICKS or grid.columns[0] == 0:
-        _label_ticks(axes, places, grid.columns)
+    _label_ticks(axes, places, grid.columns)
     axes.set_xlabel(grid.along.replace("_", " "))
     axes.set_ylabel(_score_name(view))
     axes.grid(alpha=0.25)
-    if ends is not None:
+
+
+def _note(view: SweepView, grid: _Grid, others: Sequence[str]) -> str:
+    """What the bands are, and what a point is where more settings vary."""
+    notes = []
+    if view.spread is not None:
+        whose = "band" if len(grid.lines) <= _MOST_BANDS else "band of the best line"
         kind = "standard deviation over folds" if view.has_folds else "95 % interval"
-        whose = "band" if count <= _MOST_BANDS else "band, of the best line"
-        axes.set_title(f"{whose}: {kind}", fontsize=9)
+        notes.append(f"{whose}: {kind}")
+    if others:
+        words = ", ".join(name.replace("_", " ") for name in others)
+        notes.append(f"each point: the best over {words}")
+    return plain("; ".join(notes), 100)
 
 
 def _label_ticks(axes: Axes, places: np.ndarray, values: Sequence[Any]) -> None:
-    every = math.ceil(len(values) / _MOST_TICKS)
-    shown = range(0, len(values), every)
-    axes.set_xticks([places[i] for i in shown], [plain(setting_word(values[i])) for i in shown])
+    chosen, words = _ticks(values)
+    axes.set_xticks([places[i] for i in chosen], words)
     axes.set_xticks([], minor=True)
+
+
+def _ticks(values: Sequence[Any], room: int = _MOST_LETTERS) -> tuple[range, list[str]]:
+    """Which values of an axis to name, and how: as many as there is room for."""
+    words = _words(values)
+    every = max(1, math.ceil(sum(len(word) + 2 for word in words) / room))
+    chosen = range(0, len(values), every)
+    return chosen, [words[i] for i in chosen]
+
+
+def _words(values: Sequence[Any]) -> list[str]:
+    """Values as text, numbers in as few digits as tell them apart."""
+    if not all(isinstance(value, float) for value in values):
+        return [plain(setting_word(value)) for value in values]
+    digits = next(
+        (n for n in range(2, 17) if len({f"{v:.{n}g}" for v in values}) == len(values)), 17
+    )
+    return [f"{value:.{digits}g}" for value in values]
 
 
 def _map(figure: Figure, axes: Axes, view: SweepView, grid: _Grid) -> None:
@@ -206,9 +230,12 @@ def _map(figure: Figure, axes: Axes, view: SweepView, grid: _Grid) -> None:
         axes.plot(
             column, line + above, "*", color="#d62728", markersize=13, markeredgecolor="white"
         )
-    for set_ticks, values in ((axes.set_xticks, grid.columns), (axes.set_yticks, grid.lines)):
-        shown = range(0, len(values), math.ceil(len(values) / _MOST_TICKS))
-        set_ticks(list(shown), [plain(setting_word(values[i])) for i in shown])
+    for set_ticks, values, room in (
+        (axes.set_xticks, grid.columns, _MOST_LETTERS),
+        (axes.set_yticks, grid.lines, 3 * _MOST_LETTERS),
+    ):
+        chosen, words = _ticks(values, room)
+        set_ticks(list(chosen), words)
     axes.set_xlabel(grid.along.replace("_", " "))
     axes.set_ylabel((grid.by or "").replace("_", " "))
     beyond = (bool(np.any(good < low)), bool(np.any(good > high)))

@@ -137,20 +137,24 @@ def settings_table(view: SweepView, most: int = 20) -> Table:
     """
     names = view.varying or list(view.names[:1])
     measures = ["accuracy", "loss"] if view.select_by == "accuracy" else ["loss", "accuracy"]
-    first, second = (f"validation {what}" for what in measures)
-    spread = "st. deviation" if view.has_folds else "95 % interval"
-    columns = ["", *map(_plain, names), first, spread, second, "train accuracy"]
-    shown = plain_table(*columns)
+    spread = "± over folds" if view.has_folds else "95 % interval"
+    columns = ["", *map(_plain, names), measures[0], spread, measures[1], "on train"]
+    shown = plain_table(*columns, title="validation scores, the best first")
     for row in view.ranking[:most]:
         train = float(view.table["accuracy"][row])
-        shown.add_row(
+        cells = [
             "best" if row == view.best else "",
             *(Text(setting_word(view.value(row, name))) for name in names),
             _score(view, row, measures[0]) if view.ended[row] else view.value(row, "outcome"),
             _spread(view, row),
             _score(view, row, measures[1]),
             percent(train) if view.ended[row] else "-",
-        )
+        ]
+        shown.add_row(*cells)
+        for column, heading, cell in zip(shown.columns, columns, cells, strict=True):
+            # Headings are broken between words where it is narrow, numbers are not.
+            longest = max(map(len, heading.split()), default=0)
+            column.min_width = max(column.min_width or 0, longest, len(cell))
     return shown
 
 
