@@ -59,7 +59,10 @@ def test_the_commands_run_one_after_the_other(
         # The same command for a shorter time.
         output(capsys, [*arguments, "--seconds", "0.05"] if command == "ladder" else arguments)
     made = {path.name for path in tmp_path.iterdir()} - {"data.npz"}
-    assert made == {"model.safetensors", "model.png", "predictions.csv", "ladder.png"}
+    assert made == {
+        "model.safetensors", "model.png", "sweep.safetensors", "sweep.png", "predictions.csv",
+        "ladder.png",
+    }  # fmt: skip
 
 
 def test_training_prints_what_the_first_screen_shows(

@@ -279,7 +279,7 @@ def _settings(
     options: dict[str, Any], dataset: Dataset, scaling: Scaling | None
 ) -> list[dict[str, Any]]:
     """All combinations of the values, the last option's fastest; the loss by its name."""
-    axes = {name: options[name] or [None] for name in _AXES}
+    axes: dict[str, list[Any]] = {name: options[name] or [None] for name in _AXES}
     axes["batch_size"] = list(dict.fromkeys(min(b, len(dataset.train)) for b in axes["batch_size"]))
     usual: dict[Any, float] = {}
     settings = []

@@ -18,7 +18,7 @@ from jaxlin.report.sweeps import SweepView, setting_word
 _FIRST = ("l2", "learning_rate", "momentum", "batch_size")
 _MOST_LINES, _MOST_BANDS, _MOST_NUMBERS = 12, 4, 60
 # Of all the names of ticks along an axis.
-_MOST_LETTERS = 64
+_MOST_LETTERS = 76
 
 
 def sweep(view: SweepView, title: str = "") -> Figure:
