@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import sys
 from importlib.metadata import version
 from typing import Any
@@ -15,14 +14,11 @@ import numpy as np
 
 import jaxlin
 from jaxlin.cli import names
-from jaxlin.cli.lists import SeveralNames, SeveralNumbers
+from jaxlin.cli.grids import check_grid, grid_options, settings_of
 from jaxlin.cli.options import (
     DATA_HELP,
-    NOT_NEGATIVE,
     PATH,
-    POSITIVE,
     SHARE,
-    Number,
     Whole,
     bias_option,
     dtype_option,
@@ -57,10 +53,9 @@ from jaxlin.report.words import duration
 from jaxlin.solvers.sgd import SGD
 from jaxlin.sweeps import Sweep
 
-_MOST_SETTINGS, _MOST_SHOWN = 100_000, 20
+_MOST_SHOWN = 20
 _MORE = "... and {:,} more: --csv FILE writes them all, --json prints them.\n"
 _USUAL_SHARE = 0.2
-_AXES = ("loss", "optimizer", "l2", "learning_rate", "momentum", "batch_size")
 
 
 @click.command(
@@ -68,45 +63,7 @@ _AXES = ("loss", "optimizer", "l2", "learning_rate", "momentum", "batch_size")
     short_help="Train a grid of models at once; choose the best.",
 )
 @click.argument("source", metavar="[DATA]", default="digits", type=PATH)
-@click.option(
-    "--l2",
-    type=SeveralNumbers(NOT_NEGATIVE, equal_ratios=True),
-    default="1e-6:1e-1:6",
-    show_default=True,
-    help="lambda of lambda * sum(W^2). Values, as in 0.01,0.1; or start:stop:count, in equal "
-    "ratios; or both, as in 0,1e-6:1e-1:6.",
-)
-@click.option(
-    "--learning-rate",
-    type=SeveralNumbers(POSITIVE, equal_ratios=True),
-    help="At the start, as for --l2.  [default: one, as in jaxlin train]",
-)
-@click.option(
-    "--momentum",
-    type=SeveralNumbers(Number(0.0, 1.0), equal_ratios=False),
-    help="Of momentum and nesterov; start:stop:count goes in equal steps.  [default: 0.9]",
-)
-@click.option(
-    "--batch-size",
-    type=SeveralNumbers(Whole(1), equal_ratios=True),
-    default="256",
-    show_default=True,
-    help="Examples a step; start:stop:count goes in equal ratios.",
-)
-@click.option(
-    "--loss",
-    type=SeveralNames(tuple(names.LOSSES)),
-    default="softmax",
-    show_default=True,
-    help="One or several; svm is the multiclass hinge.",
-)
-@click.option(
-    "--optimizer",
-    type=SeveralNames(names.OPTIMIZERS),
-    default="momentum",
-    show_default=True,
-    help="One or several; their learning rates go down along a cosine.",
-)
+@grid_options
 @epochs_option
 @click.option(
     "--folds",
@@ -148,10 +105,10 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
     picture = picture_path(out, options)
     check_targets(out, picture, options["csv"])
     share = _validation_share(options)
-    _check_choices(options)
+    check_grid(options)
     dataset = load_splits(source, options, share)
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
-    settings = _settings(options, dataset, scaling)
+    settings = settings_of(options, dataset, scaling)
     announce(dataset)
     try:
         with SweepProgress(message_console()) as progress:
@@ -254,52 +211,6 @@ def _validation_share(options: dict[str, Any]) -> float:
             "without examples to judge on none is best: --validation or --folds."
         )
     return _USUAL_SHARE if share is None else share
-
-
-def _check_choices(options: dict[str, Any]) -> None:
-    if options["select_by"] == "loss" and len(options["loss"]) > 1:
-        raise click.UsageError(
-            "--select-by loss compares losses, and --loss has several, whose values mean different "
-            "things: select by accuracy."
-        )
-    if options["momentum"] is not None:
-        without = [name for name in options["optimizer"] if not names.has_momentum(name)]
-        if without:
-            raise click.UsageError(
-                f"--momentum is for the optimizers momentum and nesterov; {without[0]} has none."
-            )
-    count = 1
-    for name in _AXES:
-        count *= len(options[name] or [None])
-    if count > _MOST_SETTINGS:
-        raise click.UsageError(f"{count:,} settings are more than {_MOST_SETTINGS:,}.")
-
-
-def _settings(
-    options: dict[str, Any], dataset: Dataset, scaling: Scaling | None
-) -> list[dict[str, Any]]:
-    """All combinations of the values, the last option's fastest; the loss by its name."""
-    axes: dict[str, list[Any]] = {name: options[name] or [None] for name in _AXES}
-    axes["batch_size"] = list(dict.fromkeys(min(b, len(dataset.train)) for b in axes["batch_size"]))
-    usual: dict[Any, float] = {}
-    settings = []
-    for values in itertools.product(*axes.values()):
-        setting: dict[str, Any] = dict(zip(axes, values, strict=True))
-        if setting["momentum"] is None:
-            del setting["momentum"]
-        if setting["learning_rate"] is None:
-            told: dict[str, Any] = {
-                name: setting[name]
-                for name in ("optimizer", "batch_size", "momentum")
-                if name in setting
-            }
-            key = setting["loss"], *told.values()
-            if key not in usual:
-                loss = names.LOSSES[setting["loss"]]
-                usual[key] = names.usual_learning_rate(dataset, scaling, loss=loss, **told)
-            setting["learning_rate"] = usual[key]
-        settings.append(setting)
-    return settings
 
 
 def _run(
