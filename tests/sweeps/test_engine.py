@@ -12,6 +12,7 @@ from sweep_problem import HINGE, SOFTMAX, clouds, momentum_sgd, same_objective
 import jaxlin
 from jaxlin import solvers
 from jaxlin.solvers import loop
+from jaxlin.solvers.compaction import compaction_pays
 from jaxlin.sweeps import memory
 
 X, Y = clouds()
@@ -171,6 +172,23 @@ def test_leaving_out_the_finished_changes_nothing(
     assert {r.models for r in heard if r.group == 1} == {5 if validated != "folds" else 10}
     active = [r.active for r in heard if r.group == 1]
     assert active == sorted(active, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("models", "active", "epochs", "epoch_seconds", "compile_seconds", "pays"),
+    [
+        (10, 10, 1000, 1.0, 1.0, False),  # nobody has finished
+        (10, 0, 1000, 1.0, 1.0, False),  # nobody is left
+        (10, 5, 8, 1.0, 2.0, False),  # saves 4 s, for 2 s of compiling
+        (10, 5, 9, 1.0, 2.0, True),
+        (10, 5, 100, 0.01, 0.0, False),  # saves 0.5 s: compiling costs something
+        (10, 1, 1000, 0.01, 0.0, True),
+    ],
+)
+def test_the_finished_are_left_out_where_that_saves_twice_what_it_costs(
+    models: int, active: int, epochs: int, epoch_seconds: float, compile_seconds: float, pays: bool
+) -> None:
+    assert compaction_pays(models, active, epochs, epoch_seconds, compile_seconds) == pays
 
 
 def test_models_with_keys_of_their_own_can_be_left_out_too(
