@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import importlib
 import os
 import sys
@@ -51,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its exit code."""
     if not prepare_streams():
         sys.exit(_fail("standard output is closed: results have nowhere to go.", _FAILED))
+    _set_imports_aside()
     keep_compiled_programs()
     code = _run(arguments)
     try:
@@ -66,6 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+@functools.cache  # once a process: tests run many commands in one
+def _set_imports_aside() -> None:
+    """Spares the garbage collector what was imported: a tenth of a short command's time."""
+    gc.freeze()
 
 
 def _run(arguments: Sequence[str] | None) -> int:
