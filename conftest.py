@@ -18,6 +18,8 @@ import pytest
 # JAX_PLATFORMS=cuda scripts/test
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+# The commands keep what they compile where the user says, in tests nowhere.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

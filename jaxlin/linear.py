@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -25,6 +24,7 @@ from jaxlin.precision import (
     keeps_float64,
     product,
 )
+from jaxlin.shapes import assert_axis_dimension, assert_rank, assert_shape
 
 
 @jax.tree_util.register_dataclass
@@ -128,14 +128,14 @@ def scores(params: LinearParams, x: jax.typing.ArrayLike) -> jax.Array:
     [[3.5, 2.0]]
     """
     W = as_floats(params.W, jnp.float32)
-    chex.assert_rank(W, 2)
+    assert_rank(W, 2)
     x, score_dtype = prepare_features(W.dtype, x)
-    chex.assert_axis_dimension(x, -1, W.shape[1])
+    assert_axis_dimension(x, -1, W.shape[1])
     dtype = jnp.promote_types(W.dtype, x.dtype)
     products = product(x.astype(dtype), W.astype(dtype), (x.ndim - 1, 1))
     if params.b is not None:
         b = as_floats(params.b, products.dtype)
-        chex.assert_shape(b, W.shape[:1])
+        assert_shape(b, W.shape[:1])
         row = b.astype(products.dtype).reshape((1,) * (products.ndim - 1) + b.shape)
         products = products + row
     return products.astype(score_dtype)

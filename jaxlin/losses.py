@@ -20,7 +20,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import chex
 import jax
 import jax.numpy as jnp
 from jax.experimental import checkify
@@ -33,6 +32,7 @@ from jaxlin.precision import (
     first_largest,
     keeps_float64,
 )
+from jaxlin.shapes import assert_axis_dimension_gt, assert_shape
 
 
 class Loss(Protocol):
@@ -74,10 +74,10 @@ class _Prepared(NamedTuple):
 
 def _prepare(scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> _Prepared:
     scores = as_floats(scores, jnp.float32)
-    chex.assert_axis_dimension_gt(scores, -1, 0)
+    assert_axis_dimension_gt(scores, -1, 0)
     num_classes = scores.shape[-1]
     labels = class_indices(labels, num_classes)
-    chex.assert_shape(labels, scores.shape[:-1])
+    assert_shape(labels, scores.shape[:-1])
     valid = (labels >= 0) & (labels < num_classes)
     checkify.debug_check(
         jnp.all(valid), "labels must lie in 0..C-1, got {labels}", labels=jnp.asarray(labels)
@@ -278,7 +278,7 @@ def softmax_probabilities(scores: jax.typing.ArrayLike) -> jax.Array:
     [0.13, 0.87, 0.0]
     """
     scores = as_floats(scores, jnp.float32)
-    chex.assert_axis_dimension_gt(scores, -1, 0)
+    assert_axis_dimension_gt(scores, -1, 0)
     exponentials = jnp.exp(_shifted(scores.astype(compute_dtype(scores.dtype))))
     return (exponentials / jnp.sum(exponentials, axis=-1, keepdims=True)).astype(scores.dtype)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -12,6 +11,7 @@ from jaxlin.precision import (
     compute_dtype,
     keeps_float64,
 )
+from jaxlin.shapes import assert_rank, assert_shape
 from jaxlin.weights import shares
 
 
@@ -25,7 +25,7 @@ def is_correct(scores: jax.Array, labels: jax.typing.ArrayLike) -> jax.Array:
     """
     num_classes = scores.shape[-1]
     labels = class_indices(labels, num_classes)
-    chex.assert_shape(labels, scores.shape[:-1])
+    assert_shape(labels, scores.shape[:-1])
     label = jnp.expand_dims(labels, -1)
     classes = jnp.arange(num_classes, dtype=jnp.int32).reshape((1,) * labels.ndim + (-1,))
     scores = jax.lax.stop_gradient(scores)
@@ -63,6 +63,6 @@ def accuracy(
     correct = is_correct(scores, labels).astype(compute_dtype(scores.dtype))
     if sample_weight is None:
         return jnp.mean(correct)
-    chex.assert_rank(correct, 1)
+    assert_rank(correct, 1)
     share = shares(sample_weight, correct.size, correct.dtype)
     return jnp.sum(correct * share) / jnp.sum(share)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from jaxlin.checks import as_sample_weight
 from jaxlin.precision import as_floats
+from jaxlin.shapes import assert_shape
 
 
 def shares(sample_weight: Any, num_examples: int, dtype: jax.typing.DTypeLike) -> jax.Array:
@@ -33,7 +33,7 @@ def shares(sample_weight: Any, num_examples: int, dtype: jax.typing.DTypeLike) -
     else:
         wide = as_sample_weight(sample_weight, num_examples)
         weight = jnp.asarray((wide / wide.max()).astype(dtype))
-    chex.assert_shape(weight, (num_examples,))
+    assert_shape(weight, (num_examples,))
     weight = weight.astype(jnp.promote_types(weight.dtype, dtype))
     # The largest is divided out before the sum, which could overflow; and before that it is brought
     # near 1, because XLA divides by multiplying with the reciprocal, and that of 3e38 is flushed

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxlin.cli.main import commands, main
+from jaxlin.cli.main import COMMANDS as NAMES
+from jaxlin.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +44,7 @@ def accuracies(text: str) -> dict[str, float]:
 
 
 def test_every_command_has_its_line() -> None:
-    assert [arguments[1] for arguments in COMMANDS] == list(commands.commands)
+    assert [arguments[1] for arguments in COMMANDS] == list(NAMES)
 
 
 def test_the_commands_run_one_after_the_other(
@@ -58,7 +59,10 @@ def test_the_commands_run_one_after_the_other(
         # The same command for a shorter time.
         output(capsys, [*arguments, "--seconds", "0.05"] if command == "ladder" else arguments)
     made = {path.name for path in tmp_path.iterdir()} - {"data.npz"}
-    assert made == {"model.safetensors", "model.png", "predictions.csv", "ladder.png"}
+    assert made == {
+        "model.safetensors", "model.png", "sweep.safetensors", "sweep.png", "predictions.csv",
+        "ladder.png",
+    }  # fmt: skip
 
 
 def test_training_prints_what_the_first_screen_shows(

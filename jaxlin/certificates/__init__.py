@@ -16,7 +16,28 @@ Everything is float64, whatever the data are; the bound is lowered by what its r
 amount to.
 """
 
-from jaxlin.certificates.certificate import Certificate, certain_predictions
-from jaxlin.certificates.gap import duality_gap
+from typing import TYPE_CHECKING
+
+from jaxlin.later import attributes_from
+
+if TYPE_CHECKING:
+    from jaxlin.certificates.certificate import Certificate, certain_predictions
+    from jaxlin.certificates.gap import duality_gap
 
 __all__ = ["Certificate", "certain_predictions", "duality_gap"]
+
+__getattr__ = attributes_from(
+    "jaxlin.certificates",
+    {
+        "certificate": (
+            "Certificate",
+            "certain_predictions",
+        ),
+        "gap": ("duality_gap",),
+    },
+)
+
+
+def __dir__() -> list[str]:
+    """The public names, those that nobody has asked for yet as well."""
+    return __all__

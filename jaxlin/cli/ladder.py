@@ -13,7 +13,6 @@ from jaxlin.cli.options import (
     DATA_HELP,
     PATH,
     POSITIVE,
-    SEED,
     json_option,
     l2_option,
     loss_option,
@@ -21,6 +20,7 @@ from jaxlin.cli.options import (
     reading,
     reading_options,
     scaling_option,
+    seed_option,
 )
 from jaxlin.cli.output import check_targets, message_console, print_json, say, show
 from jaxlin.ladder import AUTODIFF, NUMERICAL, Ladder, run_ladder
@@ -50,7 +50,7 @@ from jaxlin.report.words import duration
 )
 @scaling_option("Of the features, as in jaxlin train.")
 @reading_options
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of all that is random.")
+@seed_option
 @path_option("--out", help="The picture.  [default: ladder.png]")
 @json_option
 def ladder(source: str, as_json: bool, out: str | None, **options: Any) -> None:

@@ -25,24 +25,21 @@ LOSSES: dict[str, Loss] = {
 
 _MOMENTUM = 0.9
 
-# Momentum, for those whose steps follow the gradient's length: the size of the rows tells their
-# learning rate.
-_FOLLOWS_LENGTH = {"sgd": 0.0, "momentum": _MOMENTUM, "nesterov": _MOMENTUM}
-
-# For the others what serves features of size 1: ten times what deep networks are given, because
-# the loss is convex and the schedule goes down to 0.
+# What serves features of size 1, for those whose steps do not follow the gradient's length: ten
+# times what deep networks are given, because the loss is convex and the schedule goes down to 0.
 _USUAL_RATE = {"adam": 1e-2, "adamw": 1e-2, "adagrad": 1e-1, "rmsprop": 1e-2, "lion": 1e-2}
 
-_OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+_OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sgd": optax.sgd,
-    "momentum": lambda rate: optax.sgd(rate, momentum=_MOMENTUM),
-    "nesterov": lambda rate: optax.sgd(rate, momentum=_MOMENTUM, nesterov=True),
+    "momentum": lambda rate, momentum: optax.sgd(rate, momentum=momentum),
+    "nesterov": lambda rate, momentum: optax.sgd(rate, momentum=momentum, nesterov=True),
     "adam": optax.adam,
     "adamw": optax.adamw,
     "adagrad": optax.adagrad,
     "rmsprop": optax.rmsprop,
     "lion": optax.lion,
 }
+_HAS_MOMENTUM = {name: name in ("momentum", "nesterov") for name in _OPTIMIZERS}
 OPTIMIZERS = tuple(_OPTIMIZERS)
 SCALINGS = ("auto", "none", "unit", "standardize")
 SCALING_WORDS = {"none": "none", "unit": "unit range", "standardize": "standardised"}
@@ -75,28 +72,71 @@ def make_solver(
     epochs: int | None,
 ) -> tuple[SGD, float]:
     """SGD with the optimiser of that name and a cosine schedule, and its first learning rate."""
-    num_examples = len(dataset.train)
+    if learning_rate is None:
+        learning_rate = usual_learning_rate(
+            dataset, scaling, loss=loss, optimizer=optimizer, batch_size=batch_size
+        )
+    solver = sgd(
+        len(dataset.train),
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        epochs=epochs,
+    )
+    return solver, learning_rate
+
+
+def sgd(
+    num_examples: int,
+    *,
+    optimizer: str,
+    learning_rate: Any,
+    batch_size: int,
+    epochs: int | None,
+    momentum: Any = _MOMENTUM,
+) -> SGD:
+    """SGD with the optimiser of that name; the learning rate goes down along a cosine.
+
+    The learning rate and the momentum, which only some optimisers have, may be traced.
+    """
     batch_size = min(batch_size, num_examples)
     epochs = suggested_epochs(num_examples, batch_size) if epochs is None else epochs
-    if learning_rate is None:
-        learning_rate = _USUAL_RATE.get(optimizer)
-    if learning_rate is None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            learning_rate = suggested_learning_rate(
-                dataset.train.x,
-                loss=loss,
-                num_classes=dataset.num_classes,
-                momentum=_FOLLOWS_LENGTH[optimizer],
-                batch_size=batch_size,
-                scaling=scaling,
-            )
-        if not learning_rate > 0.0:
-            raise InputError(
-                f"the features of {dataset.name} are so large that no learning rate is small "
-                "enough: divide them, or scale them (--scaling standardize)."
-            )
-        # Without momentum nothing averages the steps: a tenth, as with momentum's 1 - 0.9.
-        learning_rate *= 1.0 if _FOLLOWS_LENGTH[optimizer] else 1.0 - _MOMENTUM
-    steps = epochs * -(-num_examples // batch_size)
-    schedule = cosine_decay(learning_rate, steps)
-    return SGD(_OPTIMIZERS[optimizer](schedule), batch_size, epochs), learning_rate
+    schedule = cosine_decay(learning_rate, epochs * -(-num_examples // batch_size))
+    make = _OPTIMIZERS[optimizer]
+    made = make(schedule, momentum) if _HAS_MOMENTUM[optimizer] else make(schedule)
+    return SGD(made, batch_size, epochs)
+
+
+def has_momentum(optimizer: str) -> bool:
+    """Whether an optimiser has a momentum that can be given."""
+    return _HAS_MOMENTUM[optimizer]
+
+
+def usual_learning_rate(
+    dataset: Dataset,
+    scaling: Scaling | None,
+    *,
+    loss: Loss,
+    optimizer: str,
+    batch_size: int,
+    momentum: float = _MOMENTUM,
+) -> float:
+    """The learning rate that an optimiser starts with where none is given."""
+    if optimizer in _USUAL_RATE:
+        return _USUAL_RATE[optimizer]
+    with np.errstate(over="ignore", invalid="ignore"):
+        learning_rate = suggested_learning_rate(
+            dataset.train.x,
+            loss=loss,
+            num_classes=dataset.num_classes,
+            momentum=momentum if _HAS_MOMENTUM[optimizer] else 0.0,
+            batch_size=min(batch_size, len(dataset.train)),
+            scaling=scaling,
+        )
+    if not learning_rate > 0.0:
+        raise InputError(
+            f"the features of {dataset.name} are so large that no learning rate is small "
+            "enough: divide them, or scale them (--scaling standardize)."
+        )
+    # Without momentum nothing averages the steps: a tenth, as with momentum's 1 - 0.9.
+    return learning_rate if _HAS_MOMENTUM[optimizer] else learning_rate * (1.0 - _MOMENTUM)

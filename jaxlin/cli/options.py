@@ -104,6 +104,31 @@ def scaling_option(help: str) -> Callable[[_F], _F]:
     return click.option("--scaling", type=kind, default="auto", show_default=True, help=help)
 
 
+epochs_option = click.option(
+    "--epochs", type=COUNT, help="Passes over the data.  [default: 20, for few data up to 200]"
+)
+patience_option = click.option(
+    "--patience",
+    type=COUNT,
+    help="Stop after so many epochs without a better validation loss; keep the best epoch.",
+)
+bias_option = click.option(
+    "--bias/--no-bias", default=True, help="Whether there is a b.  [default: bias]"
+)
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="What to compute in.",
+)
+seed_option = click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Of all that is random."
+)
+picture_option = path_option("--picture", help="The picture.  [default: as --out, with .png]")
+no_picture_option = click.option("--no-picture", is_flag=True, help="Write no picture.")
+
+
 def reading_options(command: _F) -> _F:
     """How to read DATA."""
     for option in reversed(

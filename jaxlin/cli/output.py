@@ -67,8 +67,10 @@ def _finite(value: Any) -> Any:
 def check_targets(*paths: str | None) -> None:
     """Says before the work what would go wrong after it."""
     given = [path for path in paths if path is not None]
-    if len({os.path.realpath(path) for path in given}) < len(given):
-        raise click.UsageError("--out and --picture are the same file.")
+    places = [os.path.realpath(path) for path in given]
+    for path, place in zip(given, places, strict=True):
+        if places.count(place) > 1:
+            raise click.UsageError(f"{path!r} is to hold two things: it is the same file twice.")
     for path in given:
         reason = _why_not(path)
         if reason is not None:

@@ -1,22 +1,20 @@
-"""The progress bar of a training run, on standard error."""
+"""The progress of training runs and sweeps, on standard error."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jaxlin.report.words import number, percent
+from jaxlin.report.words import duration, number, percent
 from jaxlin.solvers.history import EpochReport
+from jaxlin.sweeps import SweepReport
 
 
-class TrainingProgress:
-    """A bar that moves an epoch at a time: loss, accuracy, examples a second.
-
-    On a terminal only; a log gets one line for each tenth of the epochs.
-    """
+class _Progress:
+    """A bar on a terminal; a log gets one line for each tenth of the way."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -30,9 +28,8 @@ class TrainingProgress:
             transient=True,
         )
         self._task: Any = None
-        self._first: tuple[int, float] | None = None
 
-    def __enter__(self) -> TrainingProgress:
+    def __enter__(self) -> Self:
         self._bar.start()
         self._task = self._bar.add_task("compiling", total=None, place="")
         return self
@@ -44,6 +41,20 @@ class TrainingProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+    def _show(self, done: int, total: int, place: str, words: str) -> None:
+        self._bar.update(self._task, total=total, completed=done, description=words, place=place)
+        tenth = max(1, total // 10)
+        if not self._console.is_terminal and done % tenth == 0:
+            self._console.print(f"{place}: {words}", soft_wrap=True)
+
+
+class TrainingProgress(_Progress):
+    """Moves an epoch at a time: loss, accuracy, examples a second."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._first: tuple[int, float] | None = None
 
     def update(self, report: EpochReport) -> None:
         """Shows an epoch; to be given to `fit` as `on_epoch`."""
@@ -57,13 +68,20 @@ class TrainingProgress:
             pace = (report.examples - self._first[0]) / (report.seconds - self._first[1])
             words += f", {pace:,.0f} examples/s"
         place = f"epoch {report.epoch}/{report.epochs}"
-        self._bar.update(
-            self._task,
-            total=report.epochs,
-            completed=report.epoch,
-            description=words,
-            place=place,
-        )
-        tenth = max(1, report.epochs // 10)
-        if not self._console.is_terminal and report.epoch % tenth == 0:
-            self._console.print(f"{place}: {words}", soft_wrap=True)
+        self._show(report.epoch, report.epochs, place, words)
+
+
+class SweepProgress(_Progress):
+    """Moves an epoch of a group of settings at a time: how many train, the best so far."""
+
+    def update(self, report: SweepReport) -> None:
+        """Shows an epoch; to be given to `sweep` as `on_epoch`."""
+        place = f"epoch {report.epoch}/{report.epochs}"
+        if report.groups > 1:
+            place = f"group {report.group}/{report.groups}, {place}"
+        words = f"{report.active:,} of {report.models:,} models train"
+        if report.best_validation_accuracy is not None:
+            words += f", best validation accuracy {percent(report.best_validation_accuracy)}"
+        words += f", {duration(report.seconds)}"
+        done = (report.group - 1) * report.epochs + report.epoch
+        self._show(done, report.groups * report.epochs, place, words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import fields
 from typing import Any
@@ -11,32 +10,42 @@ import click
 import jax
 import numpy as np
 
-from jaxlin import data
 from jaxlin.cli import names
 from jaxlin.cli.options import (
     COUNT,
     DATA_HELP,
     PATH,
     POSITIVE,
-    SEED,
     SHARE,
+    bias_option,
+    dtype_option,
+    epochs_option,
     json_option,
     l2_option,
     loss_option,
+    no_picture_option,
     path_option,
-    reading,
-    reading_options,
+    patience_option,
+    picture_option,
     scaling_option,
+    seed_option,
 )
-from jaxlin.cli.output import check_targets, message_console, print_json, say, show
+from jaxlin.cli.output import check_targets, message_console, print_json, show
 from jaxlin.cli.progress import TrainingProgress
+from jaxlin.cli.splits import (
+    announce,
+    load_splits,
+    picture_path,
+    results_on,
+    short_name,
+    split_options,
+)
 from jaxlin.data.dataset import Dataset
-from jaxlin.data.values import check_range
 from jaxlin.linear import init_params
 from jaxlin.model_file import save_model
-from jaxlin.report import plots, tables
+from jaxlin.report import tables
 from jaxlin.report.words import duration
-from jaxlin.training import Fit, evaluate, fit
+from jaxlin.training import Fit, fit
 
 
 @click.command(
@@ -59,26 +68,14 @@ from jaxlin.training import Fit, evaluate, fit
     help="At the start.  [default: by the size of the features; adagrad 0.1, adam and kin 0.01]",
 )
 @click.option("--batch-size", type=COUNT, default=256, show_default=True, help="Examples a step.")
-@click.option(
-    "--epochs", type=COUNT, help="Passes over the data.  [default: 20, for few data up to 200]"
-)
-@click.option(
-    "--patience",
-    type=COUNT,
-    help="Stop after so many epochs without a better validation loss; keep the best epoch.",
-)
+@epochs_option
+@patience_option
 @scaling_option(
     "Of the features in training; the model takes them raw. auto: images and other integers "
     "to at most 1 (unit), the rest to mean 0 and variance 1 (standardize)."
 )
-@click.option("--bias/--no-bias", default=True, help="Whether there is a b.  [default: bias]")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "float64"]),
-    default="float32",
-    show_default=True,
-    help="What to compute in.",
-)
+@bias_option
+@dtype_option
 @click.option(
     "--validation",
     type=SHARE,
@@ -87,44 +84,20 @@ from jaxlin.training import Fit, evaluate, fit
     metavar="SHARE",
     help="Share of the training examples to set apart; 0 for none.",
 )
-@path_option("--test", help="A test set in a file of its own.")
-@path_option("--test-labels", help="The labels of --test, where it is an .npy file.")
-@click.option(
-    "--test-share",
-    type=SHARE,
-    default=0.25,
-    show_default=True,
-    metavar="SHARE",
-    help="Share of the examples to test on where DATA have no test set; 0 for none.",
-)
-@reading_options
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of all that is random.")
+@split_options
+@seed_option
 @path_option("--out", "out", help="The model file.  [default: model.safetensors]")
-@path_option("--picture", help="The picture.  [default: as --out, with .png]")
-@click.option("--no-picture", is_flag=True, help="Write no picture.")
+@picture_option
+@no_picture_option
 @json_option
 def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     """Train a linear classifier on DATA (default: the built-in handwritten digits)."""
     out = "model.safetensors" if out is None else out
-    if options["no_picture"] and options["picture"] is not None:
-        raise click.UsageError("--picture and --no-picture exclude each other.")
-    picture = None if options["no_picture"] else _picture_path(out, options["picture"])
+    picture = picture_path(out, options)
     check_targets(out, picture)
-    dataset = data.load(
-        source,
-        test=options["test"],
-        test_labels=options["test_labels"],
-        validation=options["validation"],
-        test_share=options["test_share"],
-        seed=options["seed"],
-        **reading({name: options[name] for name in ("labels", "label_column", "num_features")}),
-    )
+    dataset = load_splits(source, options, options["validation"])
     if options["patience"] and dataset.validation is None:
         raise click.UsageError("--patience needs a --validation share above 0.")
-    for split in (dataset.train, dataset.validation, dataset.test):
-        if split is not None:
-            remedy = "Take --dtype float64, or divide the features."
-            check_range(split.x, options["dtype"], dataset.name, remedy)
     loss = names.LOSSES[options["loss"]]
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
     solver, learning_rate = names.make_solver(
@@ -136,7 +109,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         batch_size=options["batch_size"],
         epochs=options["epochs"],
     )
-    _announce(dataset)
+    announce(dataset)
     held_out = dataset.validation
     started = time.monotonic()
     with TrainingProgress(message_console()) as progress:
@@ -157,7 +130,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
             on_epoch=progress.update,
         )
     seconds = time.monotonic() - started
-    results = _results(found, dataset)
+    results = results_on(found, dataset)
     save_model(
         out,
         found,
@@ -167,11 +140,13 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         scaling=scaling_word,
     )
     if picture is not None:
+        from jaxlin.report import plots  # matplotlib takes a while, and not every run draws
+
         test = results.get("test", {}).get("accuracy")
         judged = "" if test is None else f", test accuracy {100 * test:.2f} %"
         figure = plots.training(
             found.history,
-            title=f"{options['loss']} on {os.path.basename(dataset.name.rstrip('/'))}{judged}",
+            title=f"{options['loss']} on {short_name(dataset)}{judged}",
             W=np.asarray(found.raw_params.W),
             classes=dataset.classes,
             image_shape=dataset.image_shape,
@@ -229,46 +204,3 @@ def _speed(found: Fit, dataset: Dataset) -> str:
         return f"{duration(float(seconds[0]))} compiling and training"
     pace = (len(seconds) - 1) * len(dataset.train) / max(float(seconds[-1] - seconds[0]), 1e-9)
     return f"{duration(float(seconds[0]))} compiling; then {pace:,.0f} examples a second"
-
-
-def _announce(dataset: Dataset) -> None:
-    kind = f"{dataset.train.x.dtype} features"
-    counts = [f"{len(dataset.train):,} to train on"]
-    if dataset.validation is not None:
-        counts.append(f"{len(dataset.validation):,} to validate")
-    if dataset.test is not None:
-        whose = "its own" if dataset.has_own_test else "drawn from it"
-        counts.append(f"{len(dataset.test):,} to test ({whose})")
-    say(
-        f"{dataset.name}: {dataset.num_classes} classes, {dataset.num_features:,} {kind}; "
-        f"{', '.join(counts)}"
-    )
-
-
-def _results(found: Fit, dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Mean loss and accuracy on each part, at the final parameters."""
-    results = {}
-    for name in ("train", "validation", "test"):
-        split = getattr(dataset, name)
-        if split is not None:
-            seen = evaluate(
-                found.params, split.x, split.labels, loss=found.objective.loss,
-                scaling=found.scaling,
-            )  # fmt: skip
-            results[name] = {
-                "examples": len(split),
-                "loss": float(seen.objective),
-                # A share of so many examples: a sum of float32 weights can end above 1.
-                "accuracy": round(float(seen.accuracy) * len(split)) / len(split),
-            }
-    return results
-
-
-def _picture_path(out: str, picture: str | None) -> str:
-    path = os.path.splitext(out)[0] + ".png" if picture is None else picture
-    ending = os.path.splitext(path)[1].lower()
-    if ending not in (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp"):
-        raise click.BadParameter(
-            f"{path!r} must end in .png, .svg, .pdf, .jpg or .webp.", param_hint="--picture"
-        )
-    return path

@@ -59,8 +59,43 @@ def split_rows(
             f"stratified split needs one of each of the {num_classes} classes on both sides. Set "
             "another share apart, or nothing (a share of 0)."
         )
-    from sklearn.model_selection import StratifiedShuffleSplit
+    return _draw(np.unique(labels, return_inverse=True)[1], apart, seed)
 
-    splitter = StratifiedShuffleSplit(1, test_size=apart, random_state=seed)
-    ((stay, chosen),) = splitter.split(labels, labels)
-    return np.sort(stay), np.sort(chosen)
+
+def _draw(codes: np.ndarray, apart: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The draw of scikit-learn's `StratifiedShuffleSplit`, whose import takes over a second.
+
+    Args:
+      codes: class indices (N,), every class with an example.
+      apart: how many rows to set apart.
+      seed: of the generator, which NumPy has promised to leave as it is.
+    """
+    generator = np.random.RandomState(seed)
+    counts = np.bincount(codes)
+    staying = _shares(counts, len(codes) - apart, generator)
+    leaving = _shares(counts - staying, apart, generator)
+    ends = np.cumsum(counts)
+    by_class = np.split(np.argsort(codes, kind="stable"), ends[:-1])
+    shuffled = [rows[generator.permutation(len(rows))] for rows in by_class]
+    stay = [rows[:n] for rows, n in zip(shuffled, staying, strict=True)]
+    chosen = [rows[n : n + m] for rows, n, m in zip(shuffled, staying, leaving, strict=True)]
+    return np.sort(np.concatenate(stay)), np.sort(np.concatenate(chosen))
+
+
+def _shares(counts: np.ndarray, total: int, generator: np.random.RandomState) -> np.ndarray:
+    """How many of each class make `total`: in proportion, what is left over to the largest rests.
+
+    Among equal rests chance decides.
+    """
+    exact = counts / counts.sum() * total
+    whole = np.floor(exact)
+    rest = exact - whole
+    missing = int(total - whole.sum())
+    for value in np.unique(rest)[::-1]:
+        if missing == 0:
+            break
+        (equal,) = np.nonzero(rest == value)
+        lucky = generator.choice(equal, size=min(len(equal), missing), replace=False)
+        whole[lucky] += 1
+        missing -= len(lucky)
+    return whole.astype(int)

@@ -24,13 +24,14 @@ _MAX_TEMPLATES = 40
 _TRAIN, _VALIDATION = "#1f77b4", "#d62728"
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches wide and high."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _plain(label: object, width: int = 16) -> str:
+def plain(label: object, width: int = 16) -> str:
     """A label without matplotlib's mathematics: a dollar sign is a dollar sign."""
     return shown(label, width).replace("$", r"\$")
 
@@ -56,7 +57,7 @@ def training(
       A matplotlib figure.
     """
     has_templates = W is not None and classes is not None and image_shape is not None
-    figure = _figure(10.0, 7.4 if has_templates else 3.6)
+    figure = new_figure(10.0, 7.4 if has_templates else 3.6)
     curves: Any = figure
     if has_templates:
         parts: Any = figure.subfigures(2, 1, height_ratios=(1.0, 1.1))
@@ -73,7 +74,7 @@ def training(
         "accuracy, %",
     )
     if title:
-        figure.suptitle(_plain(title, 100))
+        figure.suptitle(plain(title, 100))
     return figure
 
 
@@ -138,7 +139,7 @@ def templates(
         else:
             low, high = np.quantile(image, (0.005, 0.995))
             axes.imshow(np.clip((image - low) / ((high - low) or 1.0), 0.0, 1.0))
-        axes.set_title(_plain(classes[index]), fontsize=9)
+        axes.set_title(plain(classes[index]), fontsize=9)
     more = f" (the first {count} of {len(W)})" if count < len(W) else ""
     figure.suptitle(f"The template of each class{more}", fontsize=10)
 
@@ -152,7 +153,7 @@ def ladder(result: Ladder) -> Figure:
     Returns:
       A matplotlib figure.
     """
-    figure = _figure(11.0, 4.6)
+    figure = new_figure(11.0, 4.6)
     by_evaluations, by_seconds = figure.subplots(1, 2, sharey=True)
     for index, rung in enumerate(result.rungs):
         # by hand and by autodiff lie on each other: dashes let both be seen
@@ -170,7 +171,7 @@ def ladder(result: Ladder) -> Figure:
         axes.grid(alpha=0.25, which="both")
     # Below both: wherever a line may go, the legend lies on none.
     figure.legend(loc="outside lower center", ncols=5, fontsize=9, frameon=False)
-    figure.suptitle(_plain(f"The lecture's ways to find W: {result.loss} on {result.data}", 100))
+    figure.suptitle(plain(f"The lecture's ways to find W: {result.loss} on {result.data}", 100))
     return figure
 
 

@@ -12,7 +12,7 @@ from jaxlin.ladder import Ladder
 from jaxlin.report.words import duration, number, percent, shown
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def plain_table(*columns: str, title: str | None = None) -> Table:
     """A plain table: the first column is words, the others are numbers."""
     table = Table(box=rich.box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for index, column in enumerate(columns):
@@ -29,7 +29,7 @@ def results(rows: Mapping[str, Mapping[str, float]]) -> Table:
     >>> results({"test": {"examples": 450, "loss": 0.1, "accuracy": 0.97}}).row_count
     1
     """
-    table = _table("", "examples", "loss", "accuracy")
+    table = plain_table("", "examples", "loss", "accuracy")
     for name, row in rows.items():
         count = f"{int(row['examples']):,}"
         table.add_row(name, count, number(row.get("loss")), percent(row.get("accuracy")))
@@ -60,7 +60,7 @@ def classes(labels: Sequence[object], accuracy: Sequence[float | None]) -> Table
     >>> classes(["cat", "dog"], [0.5, None]).row_count
     2
     """
-    table = _table("class", "accuracy")
+    table = plain_table("class", "accuracy")
     for label, share in zip(labels, accuracy, strict=True):
         table.add_row(Text(shown(label)), percent(share))
     return table
@@ -72,7 +72,7 @@ def ladder(result: Ladder) -> Table:
     Args:
       result: what `run_ladder` gave.
     """
-    table = _table("method", "objective", "accuracy", "passes", "steps", "a step")
+    table = plain_table("method", "objective", "accuracy", "passes", "steps", "a step")
     table.columns[0].no_wrap = True
     for rung in result.rungs:
         table.add_row(

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import StratifiedShuffleSplit
 
 from jaxlin import data
+from jaxlin.data import builtin
 from jaxlin.data.loading import check_feature_names, encode_as
 from jaxlin.errors import DataFormatError, InputError
 
@@ -163,6 +166,36 @@ def test_digits_are_the_same_in_every_installation() -> None:
     assert (len(found.train), len(found.test), found.num_classes) == (1347, 450, 10)
     assert int(found.test.x.sum()) + int(found.train.x.sum()) == 561_718
     assert found.has_own_test
+
+
+def test_digits_are_those_of_scikit_learn_with_its_file_or_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pixels, codes = (np.asarray(part) for part in load_digits(return_X_y=True))
+    for place in (builtin._PLACE, ("no", "such", "file")):
+        monkeypatch.setattr(builtin, "_PLACE", place)
+        found = builtin.digits()
+        assert found.test_x is not None
+        assert found.test_labels is not None
+        stay, apart = data.split_rows(codes, 0.25, seed=0)
+        np.testing.assert_array_equal(found.x, pixels[stay])
+        np.testing.assert_array_equal(found.test_x, pixels[apart])
+        np.testing.assert_array_equal(found.labels, codes[stay])
+        np.testing.assert_array_equal(found.test_labels, codes[apart])
+
+
+def test_the_draw_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(60):
+        num_classes = int(rng.integers(1, 9))
+        # Some class indices do not occur.
+        labels = np.r_[np.repeat(np.arange(num_classes), 2), rng.integers(0, num_classes, 70)]
+        labels = rng.permutation(labels * (1 + seed % 2))
+        apart = int(rng.integers(num_classes, len(labels) - num_classes + 1))
+        splitter = StratifiedShuffleSplit(1, test_size=apart, random_state=seed)
+        (expected,) = splitter.split(labels, labels)
+        for ours, theirs in zip(data.split_rows(labels, apart, seed=seed), expected, strict=True):
+            np.testing.assert_array_equal(ours, np.sort(theirs))
 
 
 @pytest.mark.parametrize("share", [0.3, 12])

@@ -1,0 +1,284 @@
+"""`jaxlin sweep`: a grid of models at once, and which of them is best."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import click
+import jax
+import numpy as np
+
+import jaxlin
+from jaxlin.cli import names
+from jaxlin.cli.grids import check_grid, grid_options, settings_of
+from jaxlin.cli.options import (
+    DATA_HELP,
+    PATH,
+    SHARE,
+    Whole,
+    bias_option,
+    dtype_option,
+    epochs_option,
+    json_option,
+    no_picture_option,
+    path_option,
+    patience_option,
+    picture_option,
+    scaling_option,
+    seed_option,
+)
+from jaxlin.cli.output import check_targets, message_console, print_json, say, show
+from jaxlin.cli.progress import SweepProgress
+from jaxlin.cli.splits import (
+    announce,
+    load_splits,
+    picture_path,
+    results_on,
+    short_name,
+    split_options,
+)
+from jaxlin.data.dataset import Dataset
+from jaxlin.data.scaling import Scaling
+from jaxlin.errors import DivergedError
+from jaxlin.files import replacing
+from jaxlin.linear import init_params
+from jaxlin.model_file import save_model
+from jaxlin.report import tables
+from jaxlin.report.sweeps import SweepView, conclusion, setting_words, settings_table
+from jaxlin.report.words import duration
+from jaxlin.solvers.sgd import SGD
+from jaxlin.sweeps import Sweep
+
+_MOST_SHOWN = 20
+_MORE = "... and {:,} more: --csv FILE writes them all, --json prints them.\n"
+_USUAL_SHARE = 0.2
+
+
+@click.command(
+    epilog=DATA_HELP.replace("\n", " "),
+    short_help="Train a grid of models at once; choose the best.",
+)
+@click.argument("source", metavar="[DATA]", default="digits", type=PATH)
+@grid_options
+@epochs_option
+@click.option(
+    "--folds",
+    type=Whole(2),
+    metavar="K",
+    help="Judge each setting on K folds, each left out once, instead of on a --validation share.",
+)
+@click.option(
+    "--validation",
+    type=SHARE,
+    metavar="SHARE",
+    help=f"Share of the training examples to judge on.  [default: {_USUAL_SHARE}]",
+)
+@click.option(
+    "--select-by",
+    type=click.Choice(("accuracy", "loss")),
+    default="accuracy",
+    show_default=True,
+    help="On the examples to judge on. Ties go to the larger l2.",
+)
+@patience_option
+@scaling_option("Of the features in training, as in jaxlin train.")
+@bias_option
+@dtype_option
+@split_options
+@seed_option
+@path_option("--out", "out", help="The best model's file.  [default: sweep.safetensors]")
+@picture_option
+@no_picture_option
+@path_option("--csv", help="The whole table, a line for each setting.")
+@json_option
+def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | None:
+    """Train a model for each combination of the values, all at once; keep the best.
+
+    The models share one pass over DATA, so that a grid costs a fraction of its models one by one.
+    The test set, where there is one, is looked at once, with the best model.
+    """
+    out = "sweep.safetensors" if out is None else out
+    picture = picture_path(out, options)
+    check_targets(out, picture, options["csv"])
+    share = _validation_share(options)
+    check_grid(options)
+    dataset = load_splits(source, options, share)
+    scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
+    settings = settings_of(options, dataset, scaling)
+    announce(dataset)
+    try:
+        with SweepProgress(message_console()) as progress:
+            found = _run(dataset, scaling, settings, options, progress)
+    except DivergedError:
+        say(
+            f"jaxlin: all of {len(settings)} settings diverged, and nothing was written. Take a "
+            "lower --learning-rate or --l2, or scale the features (--scaling standardize)."
+        )
+        return 1
+    view = _view(found, settings, options)
+    edges = {name: end for name, end in found.edges.items() if options[name] is not None}
+    best = found.best
+    if best is None:
+        say("jaxlin: no setting has a score that is a number; nothing was written.")
+        return 1
+    winner = found.fit(best)
+    results = results_on(winner, dataset)
+    save_model(
+        out,
+        winner,
+        classes=dataset.classes,
+        image_shape=dataset.image_shape,
+        feature_names=dataset.feature_names,
+        scaling=scaling_word,
+    )
+    if options["csv"] is not None:
+        with replacing(options["csv"]) as file:
+            file.write(_as_csv(view.table))
+    if picture is not None:
+        from jaxlin.report import plots, sweep_plots  # matplotlib, which not every run needs
+
+        words = setting_words(view, best, view.varying or ["l2"])
+        plots.save(picture, sweep_plots.sweep(view, f"{short_name(dataset)}: best is {words}"))
+    about = {
+        "epochs": max(map(len, found.histories)),
+        "scaling": scaling_word,
+        "dtype": options["dtype"],
+        "seed": options["seed"],
+        "device": jax.devices()[0].device_kind,
+        "seconds": found.seconds,
+        "model": out,
+        "picture": picture,
+        "csv": options["csv"],
+    }
+    if as_json:
+        table = {name: column.tolist() for name, column in view.table.items()}
+        print_json(
+            {
+                "data": dataset.name,
+                "classes": list(dataset.classes),
+                "num_features": dataset.num_features,
+                "grid": {name: _distinct(view, name) for name in view.names},
+                "folds": options["folds"],
+                "validation": share or None,
+                "select_by": options["select_by"],
+                "patience": options["patience"],
+                "bias": options["bias"],
+                **about,
+                "table": table,
+                "best": {"row": best} | {name: column[best] for name, column in table.items()},
+                "edges": edges,
+                "outcome": conclusion(view, edges),
+                "outcome_kind": found.outcome.kind,
+                "results": results,
+                "versions": _versions(),
+            }
+        )
+        return None
+    # What all have in common, and what followed for the best.
+    fixed = [name for name in settings[0] if name not in view.varying]
+    shown = {"settings": setting_words(view, best, fixed) if fixed else None, **about}
+    shown["time"] = _speed(found, dataset, options)
+    del shown["seconds"]
+    rows = {name.replace("_", " "): value for name, value in shown.items() if value is not None}
+    more = len(view) - _MOST_SHOWN
+    show(
+        settings_table(view, _MOST_SHOWN),
+        *(
+            [f"... and {more:,} more: --csv FILE writes them all, --json prints them.\n"]
+            if more > 0
+            else []
+        ),
+        conclusion(view, edges),
+        tables.results(results),
+        tables.facts(rows),
+    )
+    return None
+
+
+def _validation_share(options: dict[str, Any]) -> float:
+    """The share of the training examples that every setting is judged on; 0 with folds."""
+    share = options["validation"]
+    if options["folds"] is not None:
+        if share:
+            raise click.UsageError("--folds and --validation exclude each other.")
+        return 0.0
+    if share == 0.0:
+        raise click.UsageError(
+            "without examples to judge on none is best: --validation or --folds."
+        )
+    return _USUAL_SHARE if share is None else share
+
+
+def _run(
+    dataset: Dataset,
+    scaling: Scaling | None,
+    settings: list[dict[str, Any]],
+    options: dict[str, Any],
+    progress: SweepProgress,
+) -> Sweep:
+    num_examples, epochs = len(dataset.train), options["epochs"]
+
+    def solver(**numbers: Any) -> SGD:
+        return names.sgd(num_examples, epochs=epochs, **numbers)
+
+    held_out = dataset.validation
+    return jaxlin.sweep(
+        dataset.train.x,
+        dataset.train.labels,
+        grid=[{**setting, "loss": names.LOSSES[setting["loss"]]} for setting in settings],
+        solver=solver,
+        folds=options["folds"],
+        validation=None if held_out is None else (held_out.x, held_out.labels),
+        key=options["seed"],
+        # The test set, or a list of names, may have classes that the training set lacks.
+        init=init_params(dataset.num_features, dataset.num_classes, bias=options["bias"]),
+        bias=options["bias"],
+        patience=options["patience"],
+        scaling=scaling,
+        dtype=options["dtype"],
+        on_epoch=progress.update,
+        select_by=options["select_by"],
+    )
+
+
+def _view(found: Sweep, settings: list[dict[str, Any]], options: dict[str, Any]) -> SweepView:
+    """The sweep's table, with the losses as the command line calls them.
+
+    A learning rate that nobody gave is no axis: it follows from the loss, the optimizer and so on.
+    """
+    losses = np.array([setting["loss"] for setting in settings], object)
+    table = {**found.table, "loss": losses}
+    names_given = tuple(name for name in settings[0] if options[name] is not None)
+    return SweepView(table, names_given, found.best, options["select_by"])
+
+
+def _distinct(view: SweepView, name: str) -> list[Any]:
+    return list(dict.fromkeys(view.table[name].tolist()))
+
+
+def _as_csv(table: dict[str, np.ndarray] | Any) -> bytes:
+    """A line for each setting, numbers in as many digits as they have."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+    return text.getvalue().encode()
+
+
+def _speed(found: Sweep, dataset: Dataset, options: dict[str, Any]) -> str:
+    """The time that all took, and that one model took of it."""
+    models = len(found) * ((options["folds"] or 0) + 1)
+    each = duration(found.seconds / models)
+    return f"{duration(found.seconds)} for {models:,} models, compiling included: {each} each"
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "jaxlin": jaxlin.__version__,
+        **{name: version(name) for name in ("jax", "jaxlib", "optax", "numpy")},
+        "python": ".".join(map(str, sys.version_info[:3])),
+    }
