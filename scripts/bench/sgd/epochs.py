@@ -1,0 +1,102 @@
+"""The race: seconds an epoch of everyone, against the limit, and what their answers are worth."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench.harness.options import Options
+from bench.harness.parts import BaseSolver, Data, every, is_selected
+from bench.harness.timing import Say, alternate, per_epoch, seconds
+from bench.objective import judge
+from bench.sgd.cases import Case
+from bench.sgd.limit import MatrixRate, ShapeRate
+from bench.sgd.task import Task
+
+# The longer of two runs has so many epochs more that they take about this long.
+_SECONDS, _MOST_EPOCHS = 0.4, 40
+
+
+def _prepared(solver: BaseSolver, task: Task, epochs: int) -> tuple[dict[str, Any], int]:
+    """Compiles, warms up and judges; gives the start of a record, and how many epochs to time."""
+    solver.set_objective(task)
+    first = seconds(lambda: solver.run(epochs))
+    verdict = judge(*solver.get_result(), task.data, l2=task.l2)
+    call = seconds(lambda: solver.run(epochs)) if first < 8 else first
+    more = min(_MOST_EPOCHS, max(1, math.ceil(_SECONDS * epochs / call)))
+    if call < 2:  # what is compiled for a number of epochs is compiled now
+        solver.run(1)
+        solver.run(1 + more)
+    record = {
+        "objective": verdict.objective,
+        "train_accuracy": verdict.train_accuracy,
+        "test_accuracy": verdict.test_accuracy,
+        "first_call_seconds": first,
+        "call_seconds": call,
+        "timed_epochs": [1, 1 + more],
+    }
+    return record, more
+
+
+def _measure(solver: BaseSolver, more: int) -> Callable[[], float]:
+    return functools.partial(per_epoch, solver.run, 1, 1 + more)
+
+
+def race(
+    case: Case, data: Data, kinds: Sequence[type[BaseSolver]], options: Options, say: Say
+) -> dict[str, Any]:
+    """One case: everyone prepares, then all take turns with the limit.
+
+    Args:
+      case: what to race over.
+      data: of the case.
+      kinds: the solvers there are.
+      options: rounds, and who takes part.
+      say: called with a line about what is going on.
+
+    Returns:
+      A record.
+    """
+    task = Task(data, case.batch_size)
+    records: dict[str, Any] = {}
+    solvers: dict[str, BaseSolver] = {}
+    measures: dict[str, Callable[[], float]] = {
+        "matrix": MatrixRate(512 if options.quick else 2048),
+        "shape": ShapeRate(data.as_floats(), case.batch_size, data.num_classes),
+    }
+    for kind in kinds:
+        for solver in every(kind):
+            chosen = any(solver.label.startswith(start) for start in case.solvers)
+            if not (chosen and is_selected(solver.label, options.solvers)):
+                continue
+            reason = solver.skip(task)
+            if reason is not None:
+                if not any(case.solvers):
+                    continue
+                records[solver.label] = {"skipped": reason}
+                continue
+            say(f"  {solver.label}")
+            records[solver.label], more = _prepared(solver, task, case.epochs)
+            solvers[solver.label] = solver
+            measures[solver.label] = _measure(solver, more)
+    taken = alternate(measures, options.repeats)
+    for label, solver in solvers.items():
+        records[label]["epoch_seconds"] = taken[label]
+        solver.close()
+    return {
+        "dataset": case.dataset,
+        "n": data.x.shape[0],
+        "d": data.x.shape[1],
+        "c": data.num_classes,
+        "dtype": str(data.x.dtype),
+        "batch_size": case.batch_size,
+        "epochs": case.epochs,
+        "learning_rate": task.learning_rate,
+        "l2": task.l2,
+        "flops": task.flops,
+        "matrix_flops": taken["matrix"],
+        "shape_flops": taken["shape"],
+        "solvers": records,
+    }
