@@ -14,6 +14,7 @@ from jaxlin.model_file import Model, load_model, save_model
 from jaxlin.objective import Objective
 from jaxlin.outcomes import Outcome
 from jaxlin.solvers.history import EpochReport, History
+from jaxlin.sweeps import Sweep, SweepReport, sweep
 from jaxlin.training import Fit, evaluate, fit
 
 __version__ = "0.1.0"
@@ -29,6 +30,8 @@ __all__ = [
     "Model",
     "Objective",
     "Outcome",
+    "Sweep",
+    "SweepReport",
     "certificates",
     "data",
     "evaluate",
@@ -43,4 +46,5 @@ __all__ = [
     "save_model",
     "scores",
     "solvers",
+    "sweep",
 ]

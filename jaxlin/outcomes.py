@@ -1,17 +1,25 @@
-"""How a fit ended, as a sentence that says what happened and what to do."""
+"""How a fit or a sweep ended, as a sentence that says what happened and what to do."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["out_of_steps", "converged", "stopped_early", "stopped_by_callback"]
+Kind = Literal[
+    "out_of_steps",
+    "converged",
+    "stopped_early",
+    "stopped_by_callback",
+    "best_found",
+    "no_best",
+]
 
 
 class Outcome(str):
     """A sentence, with the kind of ending beside it for programs.
 
     Attributes:
-      kind: `"out_of_steps"`, `"converged"`, `"stopped_early"` or `"stopped_by_callback"`.
+      kind: of a fit `"out_of_steps"`, `"converged"`, `"stopped_early"` or `"stopped_by_callback"`;
+        of a sweep that last one, `"best_found"` or `"no_best"`.
 
     >>> outcome = Outcome("Ran all 10 epochs.", kind="out_of_steps")
     >>> outcome, outcome.kind

@@ -39,7 +39,7 @@ ORDER = (
         "row_blocks",
     ),
     *("linear", "losses", "conjugates", "penalties", "metrics"),
-    *("data", "objective", "gradients", "certificates", "solvers", "training"),
+    *("data", "objective", "gradients", "certificates", "solvers", "training", "sweeps"),
     *("ladder", "model_file", "jaxlin", "report", "cli"),
 )
 
@@ -179,7 +179,7 @@ def test_every_public_name_is_described() -> None:
 
 
 # Nobody makes these: the examples of the functions that give them show them.
-GIVEN = {"EpochReport", "Evaluation", "Fit", "History", "Problem"}
+GIVEN = {"EpochReport", "Evaluation", "Fit", "History", "Problem", "Sweep", "SweepReport"}
 
 
 def test_every_public_function_and_class_has_an_example() -> None:

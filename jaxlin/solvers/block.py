@@ -3,7 +3,8 @@
 Everything that belongs to a model (its numbers, its l2, its state) has a leading axis M, and a step
 is written for one model and `vmap`ped: JAX turns M products with C columns over the same rows into
 one product with M * C columns, and an optimiser's global norm stays its own model's. The rows, and
-their order, are shared.
+their order, are shared. Models that see only a part of the rows (folds) differ in the weights
+alone: a table has a row of weights for each part, and a model has the number of its row.
 
 A block holds as many epochs as the host asks for, up to a fixed number: an epoch of a small problem
 takes less time than the host needs to start it. What decides when a model is done (divergence,
@@ -43,11 +44,14 @@ class Grid(NamedTuple):
       numbers: what `make_solver` makes a solver of.
       objective: `Objective` with l2 (M,).
       params: where each starts.
+      fold: which row of a weight table (F, N) is the model's, (M,) int32; None where all models
+        have the same weights (N,).
     """
 
     numbers: Any
     objective: Objective
     params: LinearParams
+    fold: jax.Array | None = None
 
 
 class Stopping(NamedTuple):
@@ -56,12 +60,14 @@ class Stopping(NamedTuple):
     Attributes:
       validation: rows to evaluate on after each epoch.
       patience: epochs without a better validation loss after which a model stops, scalar.
+      last_epoch: of each model, from 1, (M,); the loop's own limit holds as well.
       slope_limit: a model stops where `max |gradient|` is at most this (M,). Looking costs a pass
         over the data an epoch.
     """
 
     validation: Examples | None = None
     patience: jax.Array | None = None
+    last_epoch: jax.Array | None = None
     slope_limit: jax.Array | None = None
 
 
@@ -103,10 +109,11 @@ class Standing(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What each epoch of a block showed, (capacity, M)."""
+    """What each epoch of a block showed, (capacity, M), and whether it was a model's own."""
 
     seen: Evaluation
     validation: Evaluation | None
+    trained: jax.Array
 
 
 class EpochResult(NamedTuple):
@@ -147,9 +154,12 @@ def first_standing(
 def _reference_values(grid: Grid, examples: Examples) -> jax.Array:
     """The size of each model's objective where all scores are zero (M,)."""
     num_classes, dtype = grid.params.num_classes, grid.params.W.dtype
-    share = jnp.zeros(num_classes, dtype).at[examples.labels].add(examples.weight)
+    none = jnp.zeros((*examples.weight.shape[:-1], num_classes), dtype)
+    shares = none.at[..., examples.labels].add(examples.weight)
 
-    def one_model(objective: Objective) -> jax.Array:
+    def one_model(objective: Objective, fold: jax.Array | None) -> jax.Array:
+        share = _of_fold(shares, fold)
+
         def loss_of(label: jax.Array) -> jax.Array:
             return jnp.sum(objective.loss(jnp.zeros((1, num_classes), dtype), label[None]))
 
@@ -158,7 +168,19 @@ def _reference_values(grid: Grid, examples: Examples) -> jax.Array:
         losses = jax.lax.map(loss_of, labels, batch_size=_LABELS_AT_A_TIME)
         return jnp.abs(jnp.sum(losses * share))
 
-    return jax.vmap(one_model)(grid.objective)
+    return jax.vmap(one_model)(grid.objective, grid.fold)
+
+
+def _of_fold(table: jax.Array, fold: jax.Array | None) -> jax.Array:
+    """A model's row of a table (F, ...); what all models share as it is."""
+    return table if fold is None else table.at[fold].get(mode="promise_in_bounds")
+
+
+def _seen_by(examples: Examples, fold: jax.Array | None) -> Examples:
+    """All rows, with the weights that one model gives them (N,); they may be a table (F, N)."""
+    if examples.weight.ndim == 1:
+        return examples
+    return examples._replace(weight=_of_fold(examples.weight, fold))
 
 
 @functools.partial(jax.jit, static_argnames=("make_solver", "capacity"))
@@ -181,7 +203,7 @@ def run_block(
       grid: numbers and objectives; its params are not used.
       start: where the models stand.
       count: how many epochs, at most `capacity`.
-      examples: all rows, shared.
+      examples: all rows, shared; of models with a `fold` the weights may be a table (F, N).
       scaling: applied to each batch, or None.
       batches: row numbers (capacity, number of batches, B); None where a step sees all rows.
       stopping: what ends a model's training.
@@ -197,15 +219,18 @@ def run_block(
     def one_epoch(carry: tuple[jax.Array, Standing, Record]) -> tuple[jax.Array, Standing, Record]:
         index, standing, record = carry
         of_epoch = None if batches is None else batches[index]
+        was_active = standing.is_active
         result = _run_epoch(make_solver, grid, standing, examples, scaling, of_epoch)
         standing, validation = _judge(grid, standing, result, examples, scaling, stopping)
-        row = Record(result.seen, validation)
+        trained = was_active & result.is_good
+        row = Record(result.seen, validation, trained)
         record = jax.tree.map(lambda all_, new: all_.at[index].set(new), record, row)
         return index + 1, standing, record
 
     num_models, dtype = grid.params.W.shape[0], grid.params.W.dtype
     empty = Evaluation(*(jnp.zeros((capacity, num_models), dtype) for _ in Evaluation._fields))
-    record = Record(empty, None if stopping.validation is None else empty)
+    nobody = jnp.zeros((capacity, num_models), bool)
+    record = Record(empty, None if stopping.validation is None else empty, nobody)
     _, standing, record = jax.lax.while_loop(
         goes_on, one_epoch, (jnp.zeros((), jnp.int32), start, record)
     )
@@ -223,15 +248,20 @@ def _run_epoch(
     """One epoch of every model; those that are not active, or go bad, stay as they are."""
 
     def one_model(
-        numbers: Any, objective: Objective, old: Any, is_active: jax.Array, limit: jax.Array
+        numbers: Any,
+        objective: Objective,
+        fold: jax.Array | None,
+        old: Any,
+        is_active: jax.Array,
+        limit: jax.Array,
     ) -> EpochResult:
         solver = make_solver(numbers)
         if batches is None:
-            new, seen = solver.step(Problem(objective, examples, scaling), old)
+            new, seen = solver.step(Problem(objective, _seen_by(examples, fold), scaling), old)
             first = seen.objective
         else:
             new, (parts, firsts) = _minibatch_steps(
-                solver, objective, old, examples, scaling, batches
+                solver, objective, fold, old, examples, scaling, batches
             )
             seen = Evaluation(jnp.sum(parts.objective), 1.0 - jnp.sum(parts.accuracy))
             first = firsts[0]
@@ -248,7 +278,12 @@ def _run_epoch(
         return EpochResult(state, seen, first, is_good)
 
     return jax.vmap(one_model)(
-        grid.numbers, grid.objective, standing.solver, standing.is_active, standing.reference
+        grid.numbers,
+        grid.objective,
+        grid.fold,
+        standing.solver,
+        standing.is_active,
+        standing.reference,
     )
 
 
@@ -301,12 +336,15 @@ def _judge(
             slope=jnp.where(active, slope, old.slope), converged=old.converged | flat
         )
         active &= ~flat
+    if stopping.last_epoch is not None:
+        active &= epoch < stopping.last_epoch
     return new._replace(is_active=active), seen
 
 
 def _minibatch_steps(
     solver: Solver,
     objective: Objective,
+    fold: jax.Array | None,
     state: Any,
     examples: Examples,
     scaling: Scaling | None,
@@ -324,7 +362,10 @@ def _minibatch_steps(
         rows, index = batch
         position = index * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
         count = jnp.minimum(num_examples - index * batch_size, batch_size)
-        x, labels, weight = (a.at[rows].get(mode="promise_in_bounds") for a in examples)
+        x, labels = (a.at[rows].get(mode="promise_in_bounds") for a in examples[:2])
+        # Of a table first the batch's columns, which all models share; then a model's row of them.
+        weight = examples.weight.at[..., rows].get(mode="promise_in_bounds")
+        weight = weight if weight.ndim == 1 else _of_fold(weight, fold)
         share = count.astype(weight.dtype) / num_examples
         weight = jnp.where(position < num_examples, weight / share, 0.0)
         problem = Problem(objective, Examples(x, labels, weight), scaling)
@@ -341,22 +382,24 @@ def _minibatch_steps(
 def evaluate_models(grid: Grid, examples: Examples, scaling: Scaling | None) -> Evaluation:
     """Objective and accuracy of every model on some rows, each (M,)."""
 
-    def one_model(objective: Objective, params: LinearParams) -> Evaluation:
-        return _at_least_none(Problem(objective, examples, scaling).evaluate(params))
+    def one_model(objective: Objective, params: LinearParams, fold: jax.Array | None) -> Evaluation:
+        problem = Problem(objective, _seen_by(examples, fold), scaling)
+        return _at_least_none(problem.evaluate(params))
 
-    return jax.vmap(one_model)(grid.objective, grid.params)
+    return jax.vmap(one_model)(grid.objective, grid.params, grid.fold)
 
 
 @jax.jit
 def largest_slopes(grid: Grid, examples: Examples, scaling: Scaling | None) -> jax.Array:
     """`max |gradient|` of every model on all rows (M,)."""
 
-    def one_model(objective: Objective, params: LinearParams) -> jax.Array:
-        _, gradient = Problem(objective, examples, scaling).value_and_gradient(params)
+    def one_model(objective: Objective, params: LinearParams, fold: jax.Array | None) -> jax.Array:
+        problem = Problem(objective, _seen_by(examples, fold), scaling)
+        _, gradient = problem.value_and_gradient(params)
         largest = [jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(gradient)]
         return functools.reduce(jnp.maximum, largest)
 
-    return jax.vmap(one_model)(grid.objective, grid.params)
+    return jax.vmap(one_model)(grid.objective, grid.params, grid.fold)
 
 
 @jax.jit

@@ -4,7 +4,8 @@ It trains M models at once; a fit is a grid of one. The compiled unit is a block
 (`jaxlin.solvers.block`); this is the host's side. Between blocks it reads a few numbers a model,
 tells the callback, and chooses how many epochs the next block holds: enough that starting it costs
 next to nothing, few enough that nobody waits. The order of the next epochs is drawn while the
-device is busy.
+device is busy. Models that have finished leave the program when that pays
+(`jaxlin.solvers.compaction`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from jaxlin.solvers.block import (
     run_block,
     select_models,
 )
+from jaxlin.solvers.compaction import Program, compaction_pays
 
 # Starting a block costs the host about half a millisecond; a callback hears of its epochs at the
 # end of it. 20 ms lose nothing on the one side, and nobody notices them on the other.
@@ -46,11 +48,15 @@ _MOST_EPOCHS, _MOST_ROWS = 64, 200_000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoopRow:
-    """An epoch's record: arrays (M,), and None where there is no validation data."""
+    """An epoch's record: arrays (M,), and None where there is no validation data.
+
+    What stands for a model that has finished before means nothing: `trained` says which did not.
+    """
 
     objective: np.ndarray
     accuracy: np.ndarray
     validation: Evaluation | None
+    trained: np.ndarray
     seconds: float
 
 
@@ -126,22 +132,17 @@ class _Batches:
 
 
 def _read(
-    record: Record, standing: Standing, before: int, begin: float, started: float
+    program: Program, record: Record, standing: Standing, before: int, begin: float, started: float
 ) -> list[LoopRow]:
     """The rows of a block's epochs, but for one in which the last models diverged."""
     epochs, record = jax.device_get((standing.epochs, record))
     end, ran = time.monotonic() - started, int(standing.epoch) - before
-    return [
-        LoopRow(
-            np.asarray(record.seen.objective[i]),
-            np.asarray(record.seen.accuracy[i]),
-            None
-            if record.validation is None
-            else Evaluation(record.validation.objective[i], record.validation.accuracy[i]),
-            begin + (end - begin) * (i + 1) / ran,
-        )
-        for i in range(int(epochs.max()) - before)
-    ]
+    rows = []
+    for i in range(int(epochs.max()) - before):
+        seen, validation, trained = jax.tree.map(lambda all_, i=i: program.widened(all_[i]), record)
+        seconds = begin + (end - begin) * (i + 1) / ran
+        rows.append(LoopRow(seen.objective, seen.accuracy, validation, trained, seconds))
+    return rows
 
 
 class _Told(NamedTuple):
@@ -157,7 +158,7 @@ def _tell(
     rows: list[LoopRow],
     before: int,
     epochs: int,
-    run: Callable[..., tuple[Standing, Record]],
+    params_after: Callable[[int], LinearParams],
 ) -> _Told:
     """Tells the callback of the rows after the first `before`, until it wants no more.
 
@@ -168,7 +169,7 @@ def _tell(
     def params(count: int) -> LinearParams:
         nonlocal was_read
         was_read = True
-        return run(count=np.int32(count))[0].params
+        return params_after(count)
 
     for index in range(before, len(rows)):
         read = functools.partial(params, index + 1 - before)
@@ -188,6 +189,7 @@ def minimise(
     validation: Examples | None = None,
     patience: int | None = None,
     tol: float | None = None,
+    last_epoch: np.ndarray | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
     """Trains every model of a grid.
@@ -195,7 +197,7 @@ def minimise(
     Args:
       make_solver: makes a model's solver of its numbers.
       grid: the models.
-      examples: rows to train on, weights with sum 1.
+      examples: rows to train on, weights with sum 1; of a grid with folds a table of them.
       key: of the order of the examples, and of whatever a solver draws.
       scaling: applied to each batch inside the program.
       validation: rows to evaluate on after each epoch.
@@ -203,6 +205,7 @@ def minimise(
         holds its best epoch.
       tol: a model stops where `max |gradient| <= tol *` its value at zero parameters. Looking
         costs a pass over the data an epoch.
+      last_epoch: of each model, from 1, (M,); None lets all run through the solver's epochs.
       on_epoch: hears of every epoch, in order, at the end of its block. True stops there.
 
     Returns:
@@ -215,14 +218,17 @@ def minimise(
     slope_at_zero, stopping = None, Stopping(validation)
     if patience is not None:
         stopping = stopping._replace(patience=jnp.asarray(patience, jnp.int32))
+    if last_epoch is not None:
+        stopping = stopping._replace(last_epoch=jnp.asarray(last_epoch, jnp.int32))
     if tol is not None:
         zero = jax.tree.map(jnp.zeros_like, grid.params)
         slope_at_zero = largest_slopes(grid._replace(params=zero), examples, scaling)
         limit = jnp.asarray(tol, slope_at_zero.dtype) * slope_at_zero
         stopping = stopping._replace(slope_limit=limit)
 
-    rows: list[LoopRow] = []
+    program, rows = Program(standing), []
     stopped_by_callback, count = False, 1
+    compile_seconds, first_block, new_program = 0.0, (0.0, 1), True
     while True:
         since = time.monotonic()
         run = functools.partial(
@@ -232,24 +238,38 @@ def minimise(
         before = len(rows)
         standing, record = run(count=np.int32(count))
         order.draw(min(2 * count, solver.epochs - before - count))  # while the device is busy
-        rows += _read(record, standing, before, since - started, started)
+        rows += _read(program, record, standing, before, since - started, started)
         seconds = time.monotonic() - since
         was_read = False
         if on_epoch is not None:
-            told = _tell(on_epoch, rows, before, solver.epochs, run)
+
+            def params_after(count: int, run: Any = run) -> LinearParams:
+                return program.whole(run(count=np.int32(count))[0]).params
+
+            told = _tell(on_epoch, rows, before, solver.epochs, params_after)
             was_read, stopped_by_callback = told.was_read, told.stopped
             if told.stopped and told.epoch < int(standing.epoch):
                 # What ran after the epoch that the callback stopped at is undone.
                 standing, _ = run(count=np.int32(told.epoch - before))
                 del rows[told.epoch :]
-        ended = int(standing.epoch) >= solver.epochs or not np.asarray(standing.is_active).any()
-        if ended or stopped_by_callback:
+        active = int(np.asarray(standing.is_active).sum())
+        left = solver.epochs - int(standing.epoch)
+        if not left or not active or stopped_by_callback:
             break
+        if new_program:  # this block has compiled: its time says little about an epoch
+            first_block, new_program = (seconds, len(rows) - before), False
+        else:
+            epoch_seconds, models = seconds / (len(rows) - before), len(standing.is_active)
+            count = max(1, min(2 * count, int(_BLOCK_SECONDS / epoch_seconds)))
+            compiled = first_block[0] - first_block[1] * epoch_seconds
+            compile_seconds = max(compile_seconds, compiled)
+            if compaction_pays(models, active, left, epoch_seconds, compile_seconds):
+                grid, standing, stopping = program.without_finished(grid, standing, stopping)
+                new_program = True
         if was_read:
             count = 1  # so that reading the parameters costs nothing
-        elif before:  # the first block compiles: its time says nothing
-            count = max(1, min(2 * count, int(_BLOCK_SECONDS * count / seconds)))
-        count = min(count, order.capacity, solver.epochs - len(rows))
+        count = min(count, order.capacity, left)
+    standing = program.whole(standing)
     slope = None
     if slope_at_zero is not None:
         at_zero = np.asarray(slope_at_zero)

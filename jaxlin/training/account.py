@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
+from jaxlin.solvers.block import DIVERGENCE_FACTOR
 from jaxlin.solvers.history import EpochReport, History
 from jaxlin.solvers.loop import LoopResult, LoopRow, OnEpoch
 
@@ -53,22 +55,37 @@ def reporter(
     return report
 
 
-def history_of(result: LoopResult) -> History:
-    """The history of a grid's one model, as far as it trained."""
-    rows = result.rows[: int(result.epochs[0])]
-    seen = [row.validation for row in rows]
-    validated = bool(seen) and seen[0] is not None
+def history_of(result: LoopResult, model: int = 0) -> History:
+    """The history of one of a grid's models, as far as it trained."""
+    rows = result.rows[: int(result.epochs[model])]
+    seen = [row.validation for row in rows if row.validation is not None]
     return History(
-        objective=np.array([row.objective[0] for row in rows], np.float64),
-        accuracy=np.array([row.accuracy[0] for row in rows], np.float64),
+        objective=np.array([row.objective[model] for row in rows], np.float64),
+        accuracy=np.array([row.accuracy[model] for row in rows], np.float64),
         seconds=np.array([row.seconds for row in rows], np.float64),
-        validation_loss=np.array([v.objective[0] for v in seen if v is not None], np.float64)
-        if validated
-        else None,
-        validation_accuracy=np.array([v.accuracy[0] for v in seen if v is not None], np.float64)
-        if validated
+        validation_loss=np.array([v.objective[model] for v in seen], np.float64) if seen else None,
+        validation_accuracy=np.array([v.accuracy[model] for v in seen], np.float64)
+        if seen
         else None,
     )
+
+
+def has_moved(params: LinearParams, start: LinearParams) -> bool:
+    """Whether the parameters are others than at the start."""
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(start), strict=True)
+    return any(bool(jnp.any(new != old)) for new, old in pairs)
+
+
+def have_grown(result: LoopResult, objective: jax.Array) -> np.ndarray:
+    """Which models' last step of all, which no epoch has looked at, went out of bounds (M,).
+
+    Args:
+      result: of the loop.
+      objective: of its params, on the rows that they were trained on (M,).
+    """
+    value = np.asarray(objective)
+    limit = DIVERGENCE_FACTOR * np.asarray(result.reference, np.float64)
+    return ((limit > 0.0) & (np.abs(value) > limit)) | ~np.isfinite(value)
 
 
 def divergence_sentence(history: History) -> str:
@@ -83,7 +100,7 @@ def divergence_sentence(history: History) -> str:
 
 
 def outcome_of(
-    result: LoopResult, history: History, tol: Any, patience: Any, moved: bool
+    result: LoopResult, history: History, tol: Any, patience: Any, moved: bool, model: int = 0
 ) -> Outcome:
     """How a fit ended.
 
@@ -93,20 +110,21 @@ def outcome_of(
       tol: as given to `fit`.
       patience: as given to `fit`.
       moved: whether the parameters are others than at the start.
+      model: which of the grid's models it was.
     """
-    epochs, best = len(history), int(result.best_epoch[0])
+    epochs, best = len(history), int(result.best_epoch[model])
     count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    if result.stopped_by_callback:
+    if result.stopped_by_callback and epochs == len(result.rows):
         return Outcome(f"Stopped by on_epoch after {count}.", kind="stopped_by_callback")
-    slope = "" if result.slope is None else f"{float(result.slope[0]):.3g}"
-    if result.converged[0]:
+    slope = "" if result.slope is None else f"{float(result.slope[model]):.3g}"
+    if result.converged[model]:
         return Outcome(
             f"Converged after {count}: the largest |gradient| is {slope} of its value at zero "
             f"parameters (tol {float(tol):.3g}). This is no certificate of the distance from the "
             "optimum.",
             kind="converged",
         )
-    if result.stopped_early[0]:
+    if result.stopped_early[model]:
         return Outcome(
             f"Stopped early after {count}: the validation loss has not improved for {patience} "
             f"epochs. The parameters are those of epoch {best}.",

@@ -49,10 +49,13 @@ def as_examples(
     features = checks.as_features(x, dtype, name=f"{prefix}X", num_features=num_features)
     codes = checks.as_labels(labels, len(features), num_classes=num_classes, name=f"{prefix}labels")
     weight = checks.as_sample_weight(sample_weight, len(features))
+    return Examples(features, jnp.asarray(codes), jnp.asarray(as_shares(weight, dtype)))
+
+
+def as_shares(weight: np.ndarray, dtype: Any) -> np.ndarray:
+    """Checked float64 weights (N,) with sum 1, in the dtype that is computed in."""
     weight = weight / weight.max()
-    return Examples(
-        features, jnp.asarray(codes), jnp.asarray((weight / weight.sum()).astype(dtype))
-    )
+    return (weight / weight.sum()).astype(dtype)
 
 
 def check_scaling(scaling: Any, num_features: int, dtype: Any) -> None:
@@ -166,6 +169,33 @@ def as_validation(
         num_features=num_features,
         prefix="validation ",
     )
+
+
+def training_data(
+    x: Any,
+    labels: Any,
+    dtype: Any,
+    *,
+    init: Any,
+    sample_weight: Any,
+    validation: Any,
+    scaling: Any,
+) -> tuple[Examples, Examples | None, tuple[int, int]]:
+    """The rows to train on, those to validate on, and (C, D); a first `init` fixes C.
+
+    Raises:
+      InputError: any of them is not what it has to be.
+    """
+    if init is not None:
+        check_params(init, "init")
+    num_classes = None if init is None else init.num_classes
+    examples = as_examples(x, labels, dtype, sample_weight=sample_weight, num_classes=num_classes)
+    if num_classes is None:
+        num_classes = count_classes(np.asarray(examples.labels))
+    num_features = examples.x.shape[1]
+    held_out = as_validation(validation, dtype, num_classes, num_features)
+    check_scaling(scaling, num_features, dtype)
+    return examples, held_out, (num_classes, num_features)
 
 
 def check_choices(solver: Any, patience: Any, tol: Any, on_epoch: Any, validation: Any) -> None:

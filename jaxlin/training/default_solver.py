@@ -15,16 +15,17 @@ from jaxlin.losses import Loss
 from jaxlin.solvers.learning_rate import cosine_decay, suggested_epochs, suggested_learning_rate
 from jaxlin.solvers.sgd import SGD
 
-_MOMENTUM = 0.9
+MOMENTUM = 0.9
 _BATCH_SIZE = 256
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class DefaultNumbers:
-    """What the default solver is made of; the learning rate is a leaf, so data do not retrace."""
+    """What the default solver is made of; numbers that data decide on are leaves: no retracing."""
 
     learning_rate: Any
+    momentum: Any
     total_steps: Any
     batch_size: int = dataclasses.field(metadata={"static": True})
     epochs: int = dataclasses.field(metadata={"static": True})
@@ -33,11 +34,20 @@ class DefaultNumbers:
 def default_solver(numbers: DefaultNumbers) -> SGD:
     """SGD with momentum, its rate going down along half a cosine."""
     schedule = cosine_decay(numbers.learning_rate, numbers.total_steps)
-    return SGD(optax.sgd(schedule, momentum=_MOMENTUM), numbers.batch_size, numbers.epochs)
+    return SGD(optax.sgd(schedule, momentum=numbers.momentum), numbers.batch_size, numbers.epochs)
 
 
 def default_numbers(
-    x: jax.Array, loss: Loss, num_classes: int, scaling: Scaling | None, dtype: Any
+    x: jax.Array,
+    loss: Loss,
+    num_classes: int,
+    scaling: Scaling | None,
+    dtype: Any,
+    *,
+    momentum: float = MOMENTUM,
+    batch_size: int = _BATCH_SIZE,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
 ) -> DefaultNumbers:
     """The numbers that suit some data: a rate by the size of the rows, and for how long.
 
@@ -47,16 +57,24 @@ def default_numbers(
       num_classes: C.
       scaling: of the features, or None.
       dtype: that is computed in.
+      momentum: in [0, 1).
+      batch_size: B, at most N is used.
+      epochs: None is 20 to 200, about 2,000 steps where the data are few.
+      learning_rate: at the schedule's start; None is what suits the data and the above.
 
     Raises:
       InputError: the features are so large that `dtype` cannot hold the learning rate.
     """
-    batch_size = min(_BATCH_SIZE, len(x))
+    batch_size = min(batch_size, len(x))
+    epochs = suggested_epochs(len(x), batch_size) if epochs is None else epochs
+    total_steps = float(-(-len(x) // batch_size) * epochs)
+    if learning_rate is not None:
+        return DefaultNumbers(learning_rate, momentum, total_steps, batch_size, epochs)
     learning_rate = suggested_learning_rate(
         x,
         loss=loss,
         num_classes=num_classes,
-        momentum=_MOMENTUM,
+        momentum=momentum,
         batch_size=batch_size,
         scaling=scaling,
     )
@@ -66,6 +84,4 @@ def default_numbers(
             f"{jnp.dtype(dtype)} cannot hold. Scale the features "
             "(scaling=jaxlin.data.Scaling.standardize(x)), or pass dtype=jnp.float64."
         )
-    steps = -(-len(x) // batch_size)
-    epochs = suggested_epochs(len(x), batch_size)
-    return DefaultNumbers(learning_rate, float(steps * epochs), batch_size, epochs)
+    return DefaultNumbers(learning_rate, momentum, total_steps, batch_size, epochs)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxlin import checks
 from jaxlin.data.scaling import Scaling
@@ -18,21 +17,27 @@ from jaxlin.losses import Loss
 from jaxlin.objective import Objective, Penalty
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
-from jaxlin.solvers.base import Evaluation, Examples, Solver
-from jaxlin.solvers.block import DIVERGENCE_FACTOR, Grid, evaluate_models
+from jaxlin.solvers.base import Evaluation, Solver
+from jaxlin.solvers.block import Grid, evaluate_models
 from jaxlin.solvers.history import EpochReport, History
-from jaxlin.solvers.loop import LoopResult, minimise
-from jaxlin.training.account import divergence_sentence, history_of, outcome_of, reporter
+from jaxlin.solvers.loop import minimise
+from jaxlin.training.account import (
+    divergence_sentence,
+    has_moved,
+    have_grown,
+    history_of,
+    outcome_of,
+    reporter,
+)
 from jaxlin.training.arguments import (
     as_examples,
-    as_validation,
     check_choices,
     check_l2_fits,
     check_params,
     check_scaling,
-    count_classes,
     dtype_to_compute_in,
     starting_params,
+    training_data,
 )
 from jaxlin.training.default_solver import default_numbers, default_solver
 
@@ -66,7 +71,7 @@ class Fit:
         return self.params if self.scaling is None else self.scaling.fold(self.params)
 
 
-def _the_solver(numbers: Solver) -> Solver:
+def the_solver(numbers: Solver) -> Solver:
     """A solver is the numbers that it is made of."""
     return numbers
 
@@ -134,25 +139,18 @@ def fit(
     dtype = dtype_to_compute_in(x, dtype)
     users_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(dtype == jnp.float64):
-        if init is not None:
-            check_params(init, "init")
-        num_classes = None if init is None else init.num_classes
-        examples = as_examples(
-            x, labels, dtype, sample_weight=sample_weight, num_classes=num_classes
-        )
-        if num_classes is None:
-            num_classes = count_classes(np.asarray(examples.labels))
-        num_features = examples.x.shape[1]
-        held_out = as_validation(validation, dtype, num_classes, num_features)
-        check_scaling(scaling, num_features, dtype)
+        examples, held_out, shape = training_data(
+            x, labels, dtype, init=init, sample_weight=sample_weight, validation=validation,
+            scaling=scaling,
+        )  # fmt: skip
         check_l2_fits(l2, dtype)
-        params = starting_params(init, bias, (num_classes, num_features), dtype)
+        params = starting_params(init, bias, shape, dtype)
         check_choices(solver, patience, tol, on_epoch, validation)
         if solver is None:
-            numbers: Any = default_numbers(examples.x, loss, num_classes, scaling, dtype)
+            numbers: Any = default_numbers(examples.x, loss, shape[0], scaling, dtype)
             make_solver: Any = default_solver
         else:
-            numbers, make_solver = solver, _the_solver
+            numbers, make_solver = solver, the_solver
         one = Grid(
             jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype)[None], numbers),
             dataclasses.replace(objective, l2=jnp.asarray(l2, dtype)[None]),
@@ -171,26 +169,13 @@ def fit(
         )
         found = jax.tree.map(lambda leaf: leaf[0], result.params)
         history = history_of(result)
-        if result.diverged[0] or _has_grown(
-            result, one._replace(params=result.params), examples, scaling
-        ):
+        seen = evaluate_models(one._replace(params=result.params), examples, scaling)
+        if result.diverged[0] or have_grown(result, seen.objective)[0]:
             raise DivergedError(divergence_sentence(history), params=found, history=history)
-        start = jax.tree.map(lambda leaf: leaf[0], params)
-        moved = any(
-            bool(jnp.any(new != old))
-            for new, old in zip(jax.tree.leaves(found), jax.tree.leaves(start), strict=True)
-        )
+        moved = has_moved(result.params, params)
         seconds = float(history.seconds[-1])
         outcome = outcome_of(result, history, tol, patience, moved)
         return Fit(found, history, outcome, None, objective, scaling, seconds)
-
-
-def _has_grown(result: LoopResult, grid: Grid, examples: Examples, scaling: Scaling | None) -> bool:
-    """Whether the last step of all, which no epoch has looked at, went out of bounds."""
-    objective = float(evaluate_models(grid, examples, scaling).objective[0])
-    reference = float(result.reference[0])
-    grown = reference > 0.0 and abs(objective) > DIVERGENCE_FACTOR * reference
-    return grown or not np.isfinite(objective)
 
 
 def evaluate(

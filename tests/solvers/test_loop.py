@@ -134,7 +134,7 @@ def test_a_pass_in_blocks_is_the_pass_in_one(n: int) -> None:
 def make_grid(rates: list[float], l2s: list[float], epochs: int = 4) -> Grid:
     m = len(rates)
     numbers = DefaultNumbers(
-        jnp.array(rates, jnp.float32), jnp.full(m, 1e6, jnp.float32), 8, epochs
+        jnp.array(rates, jnp.float32), jnp.full(m, 0.9), jnp.full(m, 1e6), 8, epochs
     )
     params = jaxlin.LinearParams(jnp.zeros((m, C, D)), jnp.zeros((m, C)))
     objective = jaxlin.Objective(jaxlin.losses.softmax_cross_entropy, jnp.array(l2s, jnp.float32))

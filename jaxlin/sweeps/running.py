@@ -1,0 +1,316 @@
+"""Training the groups of a sweep: chunk by chunk, and what became of every setting."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlin.data.scaling import Scaling
+from jaxlin.linear import LinearParams
+from jaxlin.objective import Objective, Penalty
+from jaxlin.outcomes import Outcome
+from jaxlin.solvers.base import Examples
+from jaxlin.solvers.block import Grid, evaluate_models
+from jaxlin.solvers.history import History
+from jaxlin.solvers.loop import LoopResult, LoopRow, OnEpoch, minimise
+from jaxlin.sweeps import memory
+from jaxlin.sweeps.programs import Group
+from jaxlin.sweeps.scoring import Score, fold_scores, held_out_scores
+from jaxlin.training.account import has_moved, have_grown, history_of, outcome_of
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SweepReport:
+    """The state of a sweep after an epoch, as `on_epoch` gets it.
+
+    Attributes:
+      group: which part of the grid trains, from 1: settings that share a program, as many of them
+        as memory holds.
+      groups: how many there are.
+      epoch: of the group, from 1.
+      epochs: how many the group has at most.
+      models: in the group; with folds more than one a setting.
+      active: how many of them still train.
+      best_validation_accuracy: the highest that any setting has had yet; None without validation.
+      seconds: since the start of the sweep.
+    """
+
+    group: int
+    groups: int
+    epoch: int
+    epochs: int
+    models: int
+    active: int
+    best_validation_accuracy: float | None
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """What became of a setting. `outcome` is None where it diverged.
+
+    Attributes:
+      params: NumPy arrays.
+      history: of the model on all rows.
+      outcome: as `fit` gives it.
+      objective: at the end, on all rows.
+      accuracy: likewise.
+      score: on rows that were not trained on, or None.
+      seconds: its share of its group's time.
+    """
+
+    params: LinearParams
+    history: History
+    outcome: Outcome | None
+    objective: float
+    accuracy: float
+    score: Score | None
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Work:
+    """What all groups of a sweep have in common.
+
+    Attributes:
+      examples: all rows, weights (N,).
+      held_out: rows to validate on, or None; with folds the same rows, weights a table.
+      fold_table: weights (k + 1, N) of the rows that each fold's model trains on, or None.
+      is_weighted: whether the examples have weights.
+      starts: where each setting starts, leading axis S.
+      l2: of each setting, float64 (S,).
+      key: of everything random.
+      penalty: as for `fit`; so are scaling, patience and tol.
+      on_epoch: the user's function, made to run under the user's settings.
+      started: by the monotonic clock.
+    """
+
+    examples: Examples
+    held_out: Examples | None
+    fold_table: jax.Array | None
+    is_weighted: bool
+    starts: LinearParams
+    l2: np.ndarray
+    key: jax.Array
+    penalty: Penalty | None
+    scaling: Scaling | None
+    patience: int | None
+    tol: float | None
+    on_epoch: Callable[[SweepReport], Any] | None
+    started: float
+
+    @property
+    def num_folds(self) -> int:
+        """k, or 0."""
+        return 0 if self.fold_table is None else len(self.fold_table) - 1
+
+
+class _Progress:
+    """The loops' callback: one report an epoch, whichever loop it is of."""
+
+    def __init__(self, work: Work, groups: int) -> None:
+        self._work, self._groups, self._group = work, groups, 0
+        self._best: float | None = None
+        self.stopped = False
+
+    def next_loop(self, models_per_setting: int, judged: int) -> OnEpoch | None:
+        """The callback of the next loop.
+
+        Args:
+          models_per_setting: in the loop.
+          judged: how many of them, the first ones, have validation rows.
+        """
+        self._group += 1
+        on_epoch, group = self._work.on_epoch, self._group
+        if on_epoch is None:
+            return None
+        last: np.ndarray | None = None
+
+        def report(epoch: int, epochs: int, row: LoopRow, read: Any) -> bool:
+            nonlocal last
+            del read
+            if row.validation is not None and judged:
+                now = np.asarray(row.validation.accuracy, np.float64)
+                last = now if last is None else np.where(row.trained, now, last)
+                means = last.reshape(-1, models_per_setting)[:, :judged].mean(axis=1)
+                self._best = max(float(means.max()), self._best or 0.0)
+            told = SweepReport(
+                group, self._groups, epoch, epochs, len(row.trained), int(row.trained.sum()),
+                self._best, time.monotonic() - self._work.started,
+            )  # fmt: skip
+            answer = on_epoch(told)
+            self.stopped = isinstance(answer, bool | np.bool_) and bool(answer)
+            return self.stopped
+
+        return report
+
+
+def run_groups(groups: list[Group], work: Work) -> tuple[list[Trained | None], bool]:
+    """Trains every setting of a sweep.
+
+    Returns:
+      What became of each (S,), None where it never began; and whether the callback stopped it all.
+    """
+    chunks = [(group, chunk) for group in groups for chunk in _chunks(group, work)]
+    loops = 2 if work.num_folds and work.patience is not None else 1
+    progress = _Progress(work, loops * len(chunks))
+    found: list[Trained | None] = [None] * len(work.l2)
+    for group, chunk in chunks:
+        if progress.stopped:
+            break
+        trained = _run_chunk(group, chunk, work, progress)
+        for position, one in zip(chunk, trained, strict=True):
+            found[group.settings[position]] = one
+    return found, progress.stopped
+
+
+def _chunks(group: Group, work: Work) -> list[list[int]]:
+    """A group's settings, as positions in it, in parts that memory holds."""
+    one = _grid(group, [0], work, [])
+    numbers, start = (
+        jax.tree.map(lambda leaf: leaf[0], tree) for tree in (one.numbers, one.params)
+    )
+    solver = group.make_solver(numbers)
+    state = jax.eval_shape(
+        lambda numbers, start, key: group.make_solver(numbers).init(start, key),
+        numbers, start, work.key,
+    )  # fmt: skip
+    own_rows = 2 * len(work.examples.labels) if work.num_folds else 0
+    if work.held_out is not None:
+        own_rows += len(work.held_out.labels)
+    each = memory.model_bytes(state, start, start.num_classes, solver.batch_size, own_rows)
+    most = max(1, memory.most_models(each) // (work.num_folds + 1))
+    count = len(group.settings)
+    return [part.tolist() for part in np.array_split(np.arange(count), -(-count // most))]
+
+
+def _grid(group: Group, chunk: list[int], work: Work, folds: list[int]) -> Grid:
+    """The models of some settings: one each, or one a fold, a setting's beside each other."""
+    rows, dtype = np.array(group.settings)[chunk], work.starts.W.dtype
+    times = len(folds) or 1
+
+    def repeated(leaf: jax.Array) -> jax.Array:
+        return jnp.repeat(leaf, times, axis=0) if times > 1 else leaf
+
+    l2 = jnp.asarray(work.l2[rows].astype(dtype))
+    fold = jnp.asarray(np.tile(np.array(folds, np.int32), len(chunk))) if folds else None
+    return Grid(
+        jax.tree.map(repeated, group.stacked_numbers(chunk, dtype)),
+        Objective(group.loss, repeated(l2), work.penalty),
+        jax.tree.map(lambda leaf: repeated(leaf[rows]), work.starts),
+        fold,
+    )
+
+
+class _Models:
+    """Models of some settings, trained.
+
+    Attributes:
+      end: where they ended, a grid without numbers.
+      result: of the loop.
+      seen: objective and accuracy at the end, on the rows that each was trained on (M,).
+      diverged: (M,).
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        chunk: list[int],
+        work: Work,
+        folds: list[int],
+        progress: _Progress,
+        last_epoch: np.ndarray | None = None,
+    ) -> None:
+        """Trains them.
+
+        Args:
+          group: that they are of.
+          chunk: the settings, as positions in the group.
+          work: what all groups have in common.
+          folds: the models of a setting, by the fold that they leave out; k leaves none out.
+          progress: hears of every epoch.
+          last_epoch: as for `minimise`.
+        """
+        grid = _grid(group, chunk, work, folds)
+        examples, held_out, judged = work.examples, work.held_out, int(work.held_out is not None)
+        if work.fold_table is not None:
+            examples = examples._replace(weight=work.fold_table)
+            judged = min(len(folds), work.num_folds) if last_epoch is None else 0
+            # Looking costs a pass over the data an epoch: only where somebody watches.
+            if not judged or (work.patience is None and work.on_epoch is None):
+                held_out = None
+        self.result: LoopResult = minimise(
+            group.make_solver,
+            grid,
+            examples,
+            work.key,
+            scaling=work.scaling,
+            validation=held_out,
+            patience=work.patience if judged else None,
+            tol=work.tol,
+            last_epoch=last_epoch,
+            on_epoch=progress.next_loop(len(folds) or 1, judged),
+        )
+        self.end = grid._replace(numbers=(), params=self.result.params)
+        self.seen = jax.tree.map(np.asarray, evaluate_models(self.end, examples, work.scaling))
+        self.diverged = self.result.diverged | have_grown(self.result, self.seen.objective)
+        self._last_epoch = last_epoch
+        self._work, self._start = work, jax.tree.map(np.asarray, grid.params)
+        self._params = jax.tree.map(np.asarray, self.result.params)
+
+    def trained(self, model: int, diverged: bool, score: Score | None, seconds: float) -> Trained:
+        """What became of a setting, of which this is the model on all rows."""
+        history = history_of(self.result, model)
+        params, start = (
+            jax.tree.map(lambda leaf: leaf[model], tree) for tree in (self._params, self._start)
+        )
+        outcome, work = None, self._work
+        if not diverged:
+            moved = has_moved(params, start)
+            outcome = outcome_of(self.result, history, work.tol, work.patience, moved, model)
+            if self._last_epoch is not None and outcome.kind == "out_of_steps":
+                outcome = Outcome(
+                    f"Stopped after epoch {len(history)}: so many were best for the models that "
+                    "leave a fold out, in the median.",
+                    kind="stopped_early",
+                )
+        objective, accuracy = (float(values[model]) for values in self.seen)
+        return Trained(params, history, outcome, objective, accuracy, score, seconds)
+
+
+def _run_chunk(group: Group, chunk: list[int], work: Work, progress: _Progress) -> list[Trained]:
+    """Trains some settings of a group, and scores them."""
+    since, k = time.monotonic(), work.num_folds
+    scores: list[Score | None] = [None] * len(chunk)
+    diverged: np.ndarray
+    if not k:
+        whole = _Models(group, chunk, work, [], progress)
+        diverged = whole.diverged
+        if work.held_out is not None:
+            scores = [*held_out_scores(whole.end, work.held_out, work.scaling, work.key)]
+    else:
+        assert work.held_out is not None
+        early = work.patience is not None
+        parts = _Models(group, chunk, work, [*range(k if early else k + 1)], progress)
+        scores = [*fold_scores(parts.end, work.held_out, work.scaling, work.is_weighted)]
+        diverged = np.any(parts.diverged.reshape(len(chunk), -1), axis=1)
+        whole = parts
+        if early:
+            # The model on all rows has none to watch: it goes as far as the folds' did.
+            best = parts.result.best_epoch.reshape(len(chunk), k)
+            last = np.maximum(1, np.rint(np.median(best, axis=1))).astype(np.int32)
+            if not progress.stopped:
+                whole = _Models(group, chunk, work, [k], progress, last)
+                diverged = diverged | whole.diverged
+    seconds = (time.monotonic() - since) / len(chunk)
+    models = len(whole.diverged) // len(chunk)
+    return [
+        whole.trained(models * (i + 1) - 1, bool(diverged[i]), scores[i], seconds)
+        for i in range(len(chunk))
+    ]
