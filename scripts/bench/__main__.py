@@ -50,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a bench, prints its tables, writes its record, picture and page."""
     asked = _arguments(arguments)
     from bench.harness import bars, machine, pages
-    from bench.harness.tables import text_of
     from bench.harness.options import Options
+    from bench.harness.tables import text_of
 
     bench: Any = importlib.import_module(f"bench.{asked.bench}.bench")
     unknown = set(asked.parts) - set(bench.PARTS)

@@ -39,7 +39,7 @@ class Dataset(BaseDataset):
                 block[:] = rng.integers(0, 256, block.shape, np.uint8)
                 centred = block.astype(np.float32) * np.float32(1 / 255) - np.float32(0.5)
             else:
-                rng.random(out=block, dtype=np.float32)
+                block[:] = rng.random(block.shape, np.float32)
                 centred = block - np.float32(0.5)
             scores = centred @ W
             scores += _NOISE * rng.standard_normal(scores.shape, np.float32)

@@ -105,7 +105,7 @@ class BaseSolver(Part, abc.ABC):
     def get_result(self) -> tuple[np.ndarray, np.ndarray | None]:
         """W (C, D) and b (C,) or None of the last run, for scaled features."""
 
-    def close(self) -> None:  # noqa: B027 (most have nothing to let go of)
+    def close(self) -> None:
         """Lets go of what `set_objective` started."""
 
 

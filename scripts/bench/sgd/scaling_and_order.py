@@ -1,8 +1,10 @@
-"""Two promises: ten times the rows cost ten times the time, and the order of the rows is nothing."""
+"""Two promises: ten times the rows take ten times as long, and their order does not matter."""
 
 from __future__ import annotations
 
+import functools
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from bench.harness.parts import BaseSolver, Data
@@ -11,6 +13,11 @@ from bench.objective import judge
 from bench.sgd.task import Task
 
 SEEDS = (0, 1, 2)
+
+
+def _cost(solver: BaseSolver, more: int, num_examples: int) -> float:
+    """Seconds an example an epoch."""
+    return per_epoch(solver.run, 1, 1 + more) / num_examples
 
 
 def rows(solvers: list[BaseSolver], data: list[Data], repeats: int, say: Say) -> dict[str, Any]:
@@ -22,18 +29,14 @@ def rows(solvers: list[BaseSolver], data: list[Data], repeats: int, say: Say) ->
       repeats: rounds, in which the sizes take turns.
       say: called with a line about what is going on.
     """
-    measures = {}
+    measures: dict[str, Callable[[], float]] = {}
     for solver, one in zip(solvers, data, strict=True):
         say(f"  {one.name}")
         solver.set_objective(Task(one))
         more = max(1, min(10, 1_000_000 // len(one.x)))
         solver.run(1)
         solver.run(1 + more)
-
-        def measure(solver: BaseSolver = solver, more: int = more, count: int = len(one.x)):  # noqa: ANN202
-            return per_epoch(solver.run, 1, 1 + more) / count
-
-        measures[one.name] = measure
+        measures[one.name] = functools.partial(_cost, solver, more, len(one.x))
     taken = alternate(measures, repeats)
     return {
         "datasets": [one.name for one in data],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 
@@ -28,7 +30,7 @@ class SklearnSolver(BaseSolver):
         """Takes the task."""
         self.task = task
 
-    def classifier(self, epochs: int, l2: float | None = None, rate: float | None = None):  # noqa: ANN201
+    def classifier(self, epochs: int, l2: float | None = None, rate: float | None = None) -> Any:
         """An `SGDClassifier` of so many epochs."""
         task = self.task
         rate = task.learning_rate if rate is None else rate
@@ -36,7 +38,7 @@ class SklearnSolver(BaseSolver):
             loss="log_loss",
             alpha=2 * (task.l2 if l2 is None else l2),
             max_iter=epochs,
-            tol=None,
+            tol=None,  # pyright: ignore[reportArgumentType]
             average=False,
             learning_rate="constant",
             eta0=rate / (1 - task.momentum) / task.batch_size,
@@ -48,4 +50,4 @@ class SklearnSolver(BaseSolver):
         """W and b."""
         return one_against_rest(self.model.coef_, self.model.intercept_)
 
-    model: SGDClassifier
+    model: Any
