@@ -111,11 +111,11 @@ def _by_shape(axes: Axes, cases: list[Mapping[str, Any]]) -> None:
     axes.legend(fontsize=8, frameon=False, ncols=4)
 
 
-def picture(record: Mapping[str, Any], path: Path) -> None:
-    """Draws what the record has; nothing where nobody raced."""
+def draw(record: Mapping[str, Any]) -> Figure | None:
+    """A figure of the races of a record, or None where nobody raced."""
     race = record.get("race")
     if not race:
-        return
+        return None
     main = max(race, key=lambda case: len(case["solvers"]))
     same = [
         case
@@ -142,4 +142,11 @@ def picture(record: Mapping[str, Any], path: Path) -> None:
     for axes in every:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    return figure
+
+
+def picture(record: Mapping[str, Any], path: Path) -> None:
+    """Writes the figure, where there is one."""
+    figure = draw(record)
+    if figure is not None:
+        figure.savefig(path, dpi=110)

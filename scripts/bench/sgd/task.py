@@ -10,9 +10,6 @@ import numpy as np
 
 from bench.harness.parts import Data
 
-_RATE_TIMES_FEATURES = 8.0  # features between 0 and 1: well within the curvature's limit
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
     """Softmax + l2 * sum W^2 on some data, from zero parameters, at a constant learning rate.
@@ -23,6 +20,8 @@ class Task:
       l2: lambda.
       momentum: heavy ball's, as optax and PyTorch have it.
       seed: of the order of the examples.
+      rate_times_features: the learning rate times D. 8 is well within the curvature's limit where
+        features are between 0 and 1.
     """
 
     data: Data
@@ -30,11 +29,12 @@ class Task:
     l2: float = 1e-4
     momentum: float = 0.9
     seed: int = 0
+    rate_times_features: float = 8.0
 
     @property
     def learning_rate(self) -> float:
         """The same for all competitors."""
-        return _RATE_TIMES_FEATURES / self.data.x.shape[1]
+        return self.rate_times_features / self.data.x.shape[1]
 
     @property
     def flops(self) -> float:

@@ -28,7 +28,7 @@ class Solver(BaseSolver):
             x = x.astype(jnp.float32)
             if scale is not None:
                 x = x * scale
-            scores = x @ params["W"].T + params["b"]
+            scores = x @ params["W"].T + params["b"][None, :]
             losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
             return jnp.mean(losses) + l2 * jnp.sum(params["W"] ** 2)
 
