@@ -86,7 +86,12 @@ class BaseSolver(Part, abc.ABC):
     `set_objective` takes the task and prepares what is not timed; `run` trains from the start, to
     the end of what it is given (epochs, or a tolerance: the bench says which), and returns when the
     answer is there; `get_result` gives that answer to the judge.
+
+    Attributes:
+      compiles: whether a first call compiles, for each budget: it is called before it is timed.
     """
+
+    compiles: ClassVar[bool] = False
 
     def skip(self, task: Any) -> str | None:
         """Why this competitor has no part in a task; None: it has."""

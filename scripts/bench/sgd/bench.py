@@ -102,11 +102,11 @@ def run(options: Options, say: Say) -> dict[str, Any]:
         record["race"] = _race(shelf, options, say)
     if "grid" in asked:
         say("grids")
-        few = {"models": 8, "more_models": 12, "epochs": 2, "size": 512}
-        many = {"models": 32, "more_models": 48, "epochs": _EPOCHS, "size": 2048}
+        few = {"models": 8, "more_models": 12, "epochs": 2}
+        many = {"models": 32, "more_models": 48, "epochs": _EPOCHS}
         data = shelf.get(_fashion_or_small(options.quick, "float32"))
         sizes = few if options.quick else many
-        record["grid"] = grid.measure(data, repeats=options.repeats, say=say, **sizes)
+        record["grid"] = grid.measure(data, options=options, say=say, **sizes)
     if "order" in asked:
         record["order"] = _order(shelf, options.quick, say)
     if "rows" in asked:

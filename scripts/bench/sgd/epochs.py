@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from bench.harness.options import Options
 from bench.harness.parts import BaseSolver, Data, every, is_selected
 from bench.harness.timing import Say, alternate, per_epoch, seconds
 from bench.objective import judge
 from bench.sgd.cases import Case
-from bench.sgd.limit import MatrixRate, ShapeRate
+from bench.sgd.limit import MatrixRate, ShapeRate, square_size
 from bench.sgd.task import Task
 
 # The longer of two runs has so many epochs more that they take about this long.
 _SECONDS, _MOST_EPOCHS = 0.4, 40
+_RATE_BYTES = 200_000_000
 
 
 def _prepared(solver: BaseSolver, task: Task, epochs: int) -> tuple[dict[str, Any], int]:
@@ -24,9 +28,9 @@ def _prepared(solver: BaseSolver, task: Task, epochs: int) -> tuple[dict[str, An
     solver.set_objective(task)
     first = seconds(lambda: solver.run(epochs))
     verdict = judge(*solver.get_result(), task.data, l2=task.l2)
-    call = seconds(lambda: solver.run(epochs)) if first < 8 else first
+    call = seconds(lambda: solver.run(epochs)) if solver.compiles else first
     more = min(_MOST_EPOCHS, max(1, math.ceil(_SECONDS * epochs / call)))
-    if call < 2:  # what is compiled for a number of epochs is compiled now
+    if solver.compiles:
         solver.run(1)
         solver.run(1 + more)
     record = {
@@ -38,6 +42,12 @@ def _prepared(solver: BaseSolver, task: Task, epochs: int) -> tuple[dict[str, An
         "timed_epochs": [1, 1 + more],
     }
     return record, more
+
+
+def _few_rows(data: Data) -> np.ndarray:
+    """As many rows, as floats, as it takes to measure a rate: more would only need memory."""
+    rows = max(4096, _RATE_BYTES // (4 * data.x.shape[1]))
+    return dataclasses.replace(data, x=data.x[:rows]).as_floats()
 
 
 def _measure(solver: BaseSolver, more: int) -> Callable[[], float]:
@@ -63,8 +73,8 @@ def race(
     records: dict[str, Any] = {}
     solvers: dict[str, BaseSolver] = {}
     measures: dict[str, Callable[[], float]] = {
-        "matrix": MatrixRate(512 if options.quick else 2048),
-        "shape": ShapeRate(data.as_floats(), case.batch_size, data.num_classes),
+        "matrix": MatrixRate(square_size(options.quick)),
+        "shape": ShapeRate(_few_rows(data), case.batch_size, data.num_classes),
     }
     for kind in kinds:
         for solver in every(kind):

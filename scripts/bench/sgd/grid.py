@@ -9,10 +9,11 @@ import numpy as np
 import optax
 
 import jaxlin
+from bench.harness.options import Options
 from bench.harness.parts import Data
 from bench.harness.timing import Say, alternate, seconds
 from bench.objective import judge
-from bench.sgd.limit import MatrixRate
+from bench.sgd.limit import MatrixRate, square_size
 from bench.sgd.sklearn_common import SklearnSolver
 from bench.sgd.solvers.jaxlin_fit import scaling_of
 from bench.sgd.task import Task
@@ -94,7 +95,7 @@ def _answers(task: Task, grid: dict[str, list[float]], epochs: int, found: Any) 
 
 
 def measure(
-    data: Data, *, models: int, more_models: int, epochs: int, repeats: int, size: int, say: Say
+    data: Data, *, models: int, more_models: int, epochs: int, options: Options, say: Say
 ) -> dict[str, Any]:
     """Times `sweep`, whole calls from NumPy arrays on, in turns with the limit and scikit-learn.
 
@@ -103,8 +104,7 @@ def measure(
       models: of the grid that is compared.
       more_models: of the grid that is timed by itself, its first call and its second.
       epochs: of each.
-      repeats: rounds; each has another one of the models fitted by scikit-learn.
-      size: of the square product.
+      options: rounds; each has another one of the models fitted by scikit-learn.
       say: called with a line about what is going on.
 
     Returns:
@@ -118,7 +118,7 @@ def measure(
     answers = _answers(task, grid, epochs, found)
     del found
     alone = list(itertools.product(*grid.values()))
-    peers = iter(itertools.cycle(alone[:: max(1, len(alone) // max(1, repeats))]))
+    peers = iter(itertools.cycle(alone[:: max(1, len(alone) // max(1, options.repeats))]))
 
     class OneFit(SklearnSolver):
         """scikit-learn's classifier at one of the grid's settings."""
@@ -133,11 +133,11 @@ def measure(
     peer.set_objective(task)
     taken = alternate(
         {
-            "matrix": MatrixRate(size),
+            "matrix": MatrixRate(square_size(options.quick)),
             "sweep": lambda: seconds(sweep),
             "sklearn": lambda: seconds(lambda: peer.run(epochs)),
         },
-        repeats,
+        options.repeats,
     )
     say(f"  {more_models} models, {epochs} epochs")
     twice = [seconds(larger_sweep) for _ in range(2)]

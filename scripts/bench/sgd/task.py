@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.harness.parts import Data
 
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
     """Softmax + l2 * sum W^2 on some data, from zero parameters, at a constant learning rate.

@@ -23,6 +23,7 @@ class Solver(BaseSolver):
     """A whole call of `fit`, from the user's NumPy arrays on."""
 
     name = "jaxlin"
+    compiles = True
 
     def set_objective(self, task: Task) -> None:
         """Keeps one optimiser: a fresh one would compile anew in each call."""

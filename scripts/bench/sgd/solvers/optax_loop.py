@@ -17,6 +17,7 @@ class Solver(BaseSolver):
     """Batches are gathered by NumPy; a new permutation each epoch."""
 
     name = "optax-loop"
+    compiles = True
 
     def set_objective(self, task: Task) -> None:
         """Makes the step."""
