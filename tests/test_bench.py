@@ -181,6 +181,8 @@ def test_cases_follow_the_options() -> None:
     fashion = "fashion-mnist[dtype=float32"
     asked = Options(datasets=[fashion], batch_sizes=[256])
     assert [case.batch_size for case in cases.cases_of(asked, kinds)] == [256, 256]  # sorted, too
+    asked_size = cases.cases_of(Options(batch_sizes=[128]), kinds)
+    assert [(case.dataset[:13], case.batch_size) for case in asked_size] == [("fashion-mnist", 128)]
     assert Options().is_complete
     assert not any(one.is_complete for one in (asked, Options(quick=True), Options(parts=["grid"])))
     full = cases.cases_of(Options(full=True), kinds)

@@ -82,18 +82,14 @@ def cases_of(options: Options, kinds: Sequence[type[BaseDataset]]) -> list[Case]
     datasets: list[BaseDataset] = [dataset for kind in kinds for dataset in every(kind)]
     if options.quick:
         cases = _quick_cases()
-    elif options.full or options.datasets or options.batch_sizes:
-        cases = _full_cases(datasets) if options.full else _default_cases()
-        if options.datasets and not options.full:
-            known = {case.dataset for case in cases}
-            cases += [
-                Case(dataset.label, size, _LOOPS, 3)
-                for dataset in datasets
-                for size in options.batch_sizes or (256,)
-                if dataset.label not in known
-            ]
     else:
-        cases = _default_cases()
+        cases = _full_cases(datasets) if options.full else _default_cases()
+    if (options.datasets or options.batch_sizes) and not options.quick:
+        patterns = options.datasets or [_FASHION]
+        labels = [one.label for one in datasets if is_selected(one.label, patterns)]
+        pairs = itertools.product(labels, options.batch_sizes or (256,))
+        known = {(case.dataset, case.batch_size) for case in cases}
+        cases += [Case(*pair, _LOOPS, 3) for pair in pairs if pair not in known]
     return [
         case
         for case in cases
