@@ -7,8 +7,8 @@ the models are scored, with what chance may have to do with it (`scoring`), and 
 (`choosing`).
 """
 
+from jaxlin.sweeps.progress import SweepReport
 from jaxlin.sweeps.result import Sweep
-from jaxlin.sweeps.running import SweepReport
 from jaxlin.sweeps.sweeping import sweep
 
 __all__ = ["Sweep", "SweepReport", "sweep"]

@@ -93,7 +93,7 @@ def outcome_sentence(
     waiting = int((table["outcome"] == "not_run").sum())
     parts = []
     if stopped:
-        parts.append("Stopped by on_epoch" + (f"; {waiting} were not begun." if waiting else "."))
+        parts.append("Stopped by on_epoch" + (f"; {waiting} have no model." if waiting else "."))
     if best is None and count == diverged + waiting:
         parts.append("No setting can be chosen: none has been trained.")
     elif best is None:

@@ -1,9 +1,7 @@
 """Which settings can share a compiled program.
 
-What differs between the models of one program are numbers, and they have to be numbers that JAX can
-trace. Whether a solver's argument is one is found out by tracing the user's function with it, down
-to a step: a batch size fails there, and so does a number that Python code branches on. Those, text,
-optimisers and losses are fixed in a program, and settings that differ in them make groups.
+What differs between the models of one program are numbers that JAX can trace (`tracing`). A batch
+size, text, optimisers and losses are fixed in a program: settings that differ in them make groups.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -22,33 +19,15 @@ import numpy as np
 from jaxlin import checks
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
-from jaxlin.linear import LinearParams
 from jaxlin.losses import Loss
-from jaxlin.objective import Objective
-from jaxlin.solvers.base import Examples, Problem, Solver
+from jaxlin.solvers.base import Examples
 from jaxlin.solvers.block import MakeSolver
 from jaxlin.sweeps.settings import OWN_NAMES, Setting, check_hashable, is_number
+from jaxlin.sweeps.tracing import SolverOf, is_traceable, number_types, traceable_names
 from jaxlin.training.default_solver import MOMENTUM, default_numbers, default_solver
 from jaxlin.training.fitting import the_solver
 
 _DEFAULT_NAMES = ("learning_rate", "momentum", "batch_size", "epochs")
-_LARGEST_INT = 2**31 - 1
-
-
-@dataclasses.dataclass(frozen=True)
-class SolverOf:
-    """Calls a user's function with its fixed arguments, and with numbers that may be traced.
-
-    Equal ones share compiled programs: the same function, and the same fixed values of the same
-    types.
-    """
-
-    function: Callable[..., Solver]
-    fixed: tuple[tuple[str, type, Any], ...]
-
-    def __call__(self, numbers: dict[str, Any]) -> Solver:
-        """The solver of one setting."""
-        return self.function(**{name: value for name, _, value in self.fixed}, **numbers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +50,12 @@ class Group:
         """The numbers of some of the group's settings, leading axis len(chosen)."""
 
         def stack(*leaves: Any) -> jax.Array:
-            whole = all(_is_whole(leaf) for leaf in leaves)
+            # Whole numbers of a user's function stay whole; a solver's own leaves are as in `fit`.
+            whole = self.make_solver is not the_solver and type(leaves[0]) is np.int32
             with np.errstate(over="ignore"):  # such a model diverges, and its row says so
                 return jnp.asarray(np.array(leaves).astype(np.int32 if whole else dtype))
 
         return jax.tree.map(stack, *(self.numbers[index] for index in chosen))
-
-
-def _is_whole(leaf: Any) -> bool:
-    return getattr(leaf, "dtype", None) == np.int32
 
 
 def is_solver(value: Any) -> bool:
@@ -218,19 +194,21 @@ def _users_parts(
     """For each setting the user's function with what is fixed in it, and the numbers that vary."""
     for index, setting in enumerate(settings):
         _check_made(function, {name: setting[name] for name in names}, index)
-    candidates = [name for name in names if all(is_number(s[name]) for s in settings)]
+    types = number_types(names, settings)
     found: dict[Any, list[str]] = {}
     parts: list[tuple[MakeSolver, Any]] = []
     for setting, loss in zip(settings, losses, strict=True):
         arguments = {name: setting[name] for name in names}
-        others = tuple((name, arguments[name]) for name in names if name not in candidates)
+        others = tuple((name, arguments[name]) for name in names if name not in types)
         if others not in found:
-            probe = functools.partial(_is_traceable, function, arguments, loss, shape, bias, dtype)
-            found[others] = _traceable(candidates, settings, probe)
+            passes = functools.partial(
+                is_traceable, function, arguments, loss, shape, bias, dtype, types
+            )
+            found[others] = traceable_names([*types], passes)
         traced = found[others]
         fixed = {name: value for name, value in arguments.items() if name not in traced}
         make_solver = SolverOf(function, tuple((n, type(v), v) for n, v in fixed.items()))
-        parts.append((make_solver, {name: _as_leaf(name, arguments, settings) for name in traced}))
+        parts.append((make_solver, {name: types[name](arguments[name]) for name in traced}))
     return parts
 
 
@@ -248,66 +226,3 @@ def _check_made(function: Callable[..., Any], arguments: dict[str, Any], index: 
             f"the solver function must return one of jaxlin.solvers, got {made!r:.80} for "
             f"{arguments}."
         )
-
-
-def _as_leaf(name: str, arguments: dict[str, Any], settings: list[Setting]) -> Any:
-    """A number as it is traced: whole where all of its name are."""
-    values = [setting[name] for setting in settings]
-    whole = all(isinstance(v, int) and abs(v) <= _LARGEST_INT for v in values)
-    return np.int32(arguments[name]) if whole else float(arguments[name])
-
-
-def _traceable(
-    candidates: list[str], settings: list[Setting], probe: Callable[..., bool]
-) -> list[str]:
-    """Which of the candidates can be traced at once."""
-
-    def passes(names: list[str]) -> bool:
-        return probe({name: _as_leaf(name, settings[0], settings) for name in names})
-
-    if not candidates or passes(candidates):
-        return candidates
-    alone = [name for name in candidates if passes([name])]
-    return alone if len(alone) < 2 or passes(alone) else []
-
-
-def _is_traceable(
-    function: Callable[..., Solver],
-    arguments: dict[str, Any],
-    loss: Loss,
-    shape: tuple[int, int],
-    bias: bool,
-    dtype: Any,
-    traced: dict[str, Any],
-) -> bool:
-    """Whether a step can be traced with some of the arguments traced."""
-    fixed = {name: value for name, value in arguments.items() if name not in traced}
-
-    def one_step(
-        numbers: dict[str, Any], params: LinearParams, examples: Examples, key: jax.Array
-    ) -> Any:
-        solver = function(**fixed, **numbers)
-        operator.index(solver.epochs)
-        if solver.batch_size is not None:
-            operator.index(solver.batch_size)
-        l2 = jnp.zeros((), dtype)
-        problem = Problem(Objective(loss, l2), examples, None)
-        return solver.step(problem, solver.init(params, key))
-
-    numbers = {
-        name: jax.ShapeDtypeStruct((), np.int32 if _is_whole(leaf) else dtype)
-        for name, leaf in traced.items()
-    }
-    weights = jax.ShapeDtypeStruct(shape, dtype)
-    params = LinearParams(weights, jax.ShapeDtypeStruct(shape[:1], dtype) if bias else None)  # pyright: ignore[reportArgumentType]
-    rows = 2
-    examples = Examples(
-        jax.ShapeDtypeStruct((rows, shape[1]), dtype),  # pyright: ignore[reportArgumentType]
-        jax.ShapeDtypeStruct((rows,), jnp.int32),  # pyright: ignore[reportArgumentType]
-        jax.ShapeDtypeStruct((rows,), dtype),  # pyright: ignore[reportArgumentType]
-    )
-    try:
-        jax.eval_shape(one_step, numbers, params, examples, jax.random.key(0))
-    except Exception:  # whatever it is: with the values themselves the function works
-        return False
-    return True

@@ -43,7 +43,7 @@ class Sweep:
       fold_scores: with folds `{"loss": (S, k), "accuracy": (S, k)}`, else None.
       settings: as they were given, one dict a row.
       seconds: the whole sweep took, compilation included.
-      outcomes: of every setting, as a fit gives it; None where it diverged or was not begun.
+      outcomes: of every setting, as a fit gives it; None where it diverged or has no model.
       objectives: what every setting minimised.
       scaling: what each batch went through first, or None.
     """
@@ -73,7 +73,7 @@ class Sweep:
         """Setting `index` as `fit` would have given it; with folds, its model on all rows.
 
         Raises:
-          InputError: there is no such setting, or it was never begun.
+          InputError: there is no such setting, or the sweep was stopped before it.
           DivergedError: it diverged.
 
         >>> from jaxlin import losses
@@ -92,7 +92,7 @@ class Sweep:
         if self.table["outcome"][row] == "diverged":
             raise DivergedError(divergence_sentence(history), params=params, history=history)
         if outcome is None:
-            raise InputError(f"Setting {row} was not begun: the sweep was stopped before.")
+            raise InputError(f"Setting {row} has no model: the sweep was stopped before.")
         seconds = float(history.seconds[-1])
         objective = self.objectives[row]
         return Fit(params, history, outcome, None, objective, self.scaling, seconds)

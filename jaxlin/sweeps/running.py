@@ -18,37 +18,12 @@ from jaxlin.outcomes import Outcome
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.block import Grid, evaluate_models
 from jaxlin.solvers.history import History
-from jaxlin.solvers.loop import LoopResult, LoopRow, OnEpoch, minimise
+from jaxlin.solvers.loop import LoopResult, minimise
 from jaxlin.sweeps import memory
 from jaxlin.sweeps.programs import Group
+from jaxlin.sweeps.progress import Progress, SweepReport
 from jaxlin.sweeps.scoring import Score, fold_scores, held_out_scores
 from jaxlin.training.account import has_moved, have_grown, history_of, outcome_of
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class SweepReport:
-    """The state of a sweep after an epoch, as `on_epoch` gets it.
-
-    Attributes:
-      group: which part of the grid trains, from 1: settings that share a program, as many of them
-        as memory holds.
-      groups: how many there are.
-      epoch: of the group, from 1.
-      epochs: how many the group has at most.
-      models: in the group; with folds more than one a setting.
-      active: how many of them still train.
-      best_validation_accuracy: the highest that any setting has had yet; None without validation.
-      seconds: since the start of the sweep.
-    """
-
-    group: int
-    groups: int
-    epoch: int
-    epochs: int
-    models: int
-    active: int
-    best_validation_accuracy: float | None
-    seconds: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,55 +86,15 @@ class Work:
         return 0 if self.fold_table is None else len(self.fold_table) - 1
 
 
-class _Progress:
-    """The loops' callback: one report an epoch, whichever loop it is of."""
-
-    def __init__(self, work: Work, groups: int) -> None:
-        self._work, self._groups, self._group = work, groups, 0
-        self._best: float | None = None
-        self.stopped = False
-
-    def next_loop(self, models_per_setting: int, judged: int) -> OnEpoch | None:
-        """The callback of the next loop.
-
-        Args:
-          models_per_setting: in the loop.
-          judged: how many of them, the first ones, have validation rows.
-        """
-        self._group += 1
-        on_epoch, group = self._work.on_epoch, self._group
-        if on_epoch is None:
-            return None
-        last: np.ndarray | None = None
-
-        def report(epoch: int, epochs: int, row: LoopRow, read: Any) -> bool:
-            nonlocal last
-            del read
-            if row.validation is not None and judged:
-                now = np.asarray(row.validation.accuracy, np.float64)
-                last = now if last is None else np.where(row.trained, now, last)
-                means = last.reshape(-1, models_per_setting)[:, :judged].mean(axis=1)
-                self._best = max(float(means.max()), self._best or 0.0)
-            told = SweepReport(
-                group, self._groups, epoch, epochs, len(row.trained), int(row.trained.sum()),
-                self._best, time.monotonic() - self._work.started,
-            )  # fmt: skip
-            answer = on_epoch(told)
-            self.stopped = isinstance(answer, bool | np.bool_) and bool(answer)
-            return self.stopped
-
-        return report
-
-
 def run_groups(groups: list[Group], work: Work) -> tuple[list[Trained | None], bool]:
     """Trains every setting of a sweep.
 
     Returns:
-      What became of each (S,), None where it never began; and whether the callback stopped it all.
+      What became of each (S,), None where it has no model; and whether the callback stopped it all.
     """
     chunks = [(group, chunk) for group in groups for chunk in _chunks(group, work)]
     loops = 2 if work.num_folds and work.patience is not None else 1
-    progress = _Progress(work, loops * len(chunks))
+    progress = Progress(work.on_epoch, loops * len(chunks), work.started)
     found: list[Trained | None] = [None] * len(work.l2)
     for group, chunk in chunks:
         if progress.stopped:
@@ -224,7 +159,7 @@ class _Models:
         chunk: list[int],
         work: Work,
         folds: list[int],
-        progress: _Progress,
+        progress: Progress,
         last_epoch: np.ndarray | None = None,
     ) -> None:
         """Trains them.
@@ -267,6 +202,8 @@ class _Models:
     def trained(self, model: int, diverged: bool, score: Score | None, seconds: float) -> Trained:
         """What became of a setting, of which this is the model on all rows."""
         history = history_of(self.result, model)
+        if self._work.num_folds:  # this model leaves no rows out to validate on
+            history = dataclasses.replace(history, validation_loss=None, validation_accuracy=None)
         params, start = (
             jax.tree.map(lambda leaf: leaf[model], tree) for tree in (self._params, self._start)
         )
@@ -284,8 +221,10 @@ class _Models:
         return Trained(params, history, outcome, objective, accuracy, score, seconds)
 
 
-def _run_chunk(group: Group, chunk: list[int], work: Work, progress: _Progress) -> list[Trained]:
-    """Trains some settings of a group, and scores them."""
+def _run_chunk(
+    group: Group, chunk: list[int], work: Work, progress: Progress
+) -> list[Trained | None]:
+    """Trains some settings of a group, and scores them; None where none is trained on all rows."""
     since, k = time.monotonic(), work.num_folds
     scores: list[Score | None] = [None] * len(chunk)
     diverged: np.ndarray
@@ -305,9 +244,10 @@ def _run_chunk(group: Group, chunk: list[int], work: Work, progress: _Progress) 
             # The model on all rows has none to watch: it goes as far as the folds' did.
             best = parts.result.best_epoch.reshape(len(chunk), k)
             last = np.maximum(1, np.rint(np.median(best, axis=1))).astype(np.int32)
-            if not progress.stopped:
-                whole = _Models(group, chunk, work, [k], progress, last)
-                diverged = diverged | whole.diverged
+            if progress.stopped:
+                return [None] * len(chunk)
+            whole = _Models(group, chunk, work, [k], progress, last)
+            diverged = diverged | whole.diverged
     seconds = (time.monotonic() - since) / len(chunk)
     models = len(whole.diverged) // len(chunk)
     return [

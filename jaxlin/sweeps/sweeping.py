@@ -22,8 +22,9 @@ from jaxlin.solvers.history import History
 from jaxlin.sweeps.choosing import best_row, check_select_by, edges_of, outcome_sentence
 from jaxlin.sweeps.folding import fold_numbers, fold_weights
 from jaxlin.sweeps.programs import groups_of
+from jaxlin.sweeps.progress import SweepReport
 from jaxlin.sweeps.result import Sweep
-from jaxlin.sweeps.running import SweepReport, Trained, Work, run_groups
+from jaxlin.sweeps.running import Trained, Work, run_groups
 from jaxlin.sweeps.settings import Setting, columns_of, settings_of
 from jaxlin.training.arguments import (
     check_choices,
@@ -256,7 +257,7 @@ def _result(
 
 
 def _not_run(work: Work, row: int) -> Trained:
-    """A setting that was stopped before it began."""
+    """A setting that the sweep was stopped before."""
     nothing = np.empty(0)
     start = jax.tree.map(lambda leaf: np.asarray(leaf[row]), work.starts)
     history = History(nothing, nothing, nothing)
