@@ -223,14 +223,19 @@ def _memory_section(measured: list[Mapping[str, Any]]) -> Section:
             f"{one['level_bytes'] / 1e6:.0f}",
             f"{one['peak_bytes'] / 1e6:.0f}",
             ratio(one["ratio"]),
+            ratio(1 + one["ratio"]),
+            "" if device is None else f"{device / 1e6:.0f}",
         ]
         for one in measured
+        for device in [one["device_peak_bytes"]]
     ]
     text = (
         "Of a fit in a fresh process, the data in memory: its peak above the level after a fit of "
-        "1,000 of the rows, as a multiple of the data, which themselves are below that level."
+        "1,000 of the rows, as a multiple of the data. The user's array itself is below that level; "
+        "the column after it counts it too."
     )
-    head = ["data", "data, MB", "level, MB", "peak, MB", "times the data"]
+    head = ["data", "data, MB", "level, MB", "peak, MB", "times the data", "with the array"]
+    head.append("on the device, MB")
     return Section("Memory", text, head, rows)
 
 
@@ -274,8 +279,9 @@ def _programs_section(measured: list[Mapping[str, Any]]) -> Section:
         for one in measured
     )
     text = (
-        "As XLA counts them, which counts the body of a loop once: what trains is a step, and what "
-        f"an epoch does once. By arithmetic ({passes}), 4 B D C operations and B D features a step."
+        "As XLA counts them. It counts the body of a loop once, so that what trains is a step and "
+        "what an epoch does once; and it counts all rows as read where some are gathered. By "
+        f"arithmetic ({passes}), 4 B D C operations and B D features a step."
     )
     head = ["data", "program", "FLOPs", "bytes", "FLOPs by step's", "bytes by step's"]
     return Section("Compiled programs", text, head, rows)
