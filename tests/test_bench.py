@@ -23,7 +23,7 @@ from bench.harness.parts import Data, Part, discover, every, is_selected
 from bench.harness.shelf import Shelf
 from bench.harness.tables import Section, table, text_of
 from bench.objective import judge
-from bench.sgd import account, bench, cases, limit, picture, programs
+from bench.sgd import account, bench, cases, limit, picture, programs, ratios
 from bench.sgd.task import Task, minibatches, one_against_rest
 from sklearn.linear_model import SGDClassifier
 
@@ -350,7 +350,7 @@ def fake_record(jaxlins_objective: float = 0.4) -> dict[str, Any]:
 
 
 def test_the_numbers_behind_the_bars() -> None:
-    found = account.values(fake_record())
+    found = ratios.values(fake_record())
     expected = {
         "epoch_256": 3.0, "epoch_256_uint8": 3.0, "epoch_2048": 3.0, "against_optax": 4.0,
         "against_torch": 5.0, "against_sklearn": 10.0, "grid_share": 80.0,
@@ -363,19 +363,19 @@ def test_the_numbers_behind_the_bars() -> None:
 
 
 def test_speed_at_the_cost_of_the_answer_does_not_count() -> None:
-    found = account.values(fake_record(jaxlins_objective=0.41))  # 2.2 % above optax's
+    found = ratios.values(fake_record(jaxlins_objective=0.41))  # 2.2 % above optax's
     judged = judge_bars(read_bars(bench.BARS), found)
     failed = {one.bar.key for one in judged if not one.met}
     assert failed == {"epoch_256", "against_optax", "against_torch", "against_sklearn"}
     record = fake_record()
     record["grid"]["answers"]["largest_difference"] = 0.1
-    assert math.isnan(account.values(record)["grid_share"] or 0.0)
+    assert math.isnan(ratios.values(record)["grid_share"] or 0.0)
 
 
 def test_who_is_comparable() -> None:
     case = race("fashion-mnist[dtype=float32]", 256)
     verdicts = {
-        name: account.is_comparable(case, name)
+        name: ratios.is_comparable(case, name)
         for name, one in case["solvers"].items()
         if "skipped" not in one
     }
@@ -384,15 +384,15 @@ def test_who_is_comparable() -> None:
         "jaxlin": True, "optax-loop": True, "torch-index": False, "sklearn-sgd": True,
     }  # fmt: skip
     case["solvers"]["sklearn-sgd"]["train_accuracy"] = 0.7
-    assert not account.is_comparable(case, "sklearn-sgd")
-    assert not account.is_comparable({**case, "c": 2}, "sklearn-sgd")  # two classes: the same one
+    assert not ratios.is_comparable(case, "sklearn-sgd")
+    assert not ratios.is_comparable({**case, "c": 2}, "sklearn-sgd")  # two classes: the same one
 
 
 def test_parts_that_did_not_run_have_no_numbers_and_no_tables() -> None:
     record = fake_record()
     for part in bench.PARTS:
         del record[part]
-    assert account.values(record) == {}
+    assert ratios.values(record) == {}
     assert [section.title for section in account.sections(record)] == ["Epochs"]
 
 
@@ -403,7 +403,7 @@ def test_the_page_is_made_of_the_records_beside_it(tmp_path: Path) -> None:
     path = pages.write_record(folder, "sgd", pages.rounded(record))
     again = json.loads(path.read_text(encoding="utf-8"))
     assert again["race"][0]["solvers"]["torch-index"]["objective"] is None
-    assert account.values(again) == account.values(record)
+    assert ratios.values(again) == ratios.values(record)
     bench.picture(record, folder / "sgd.png")
     assert (folder / "sgd.png").read_bytes().startswith(b"\x89PNG")
     page = pages.page(folder)

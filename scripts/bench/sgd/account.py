@@ -1,20 +1,26 @@
-"""What a record of the bench `sgd` says: the numbers behind its bars, and its tables."""
+"""What a record of the bench `sgd` says, in tables."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from bench.harness.tables import Section, ms, ratio
 from bench.harness.timing import median
+from bench.sgd.ratios import (
+    ACCURACY_TOLERANCE,
+    TOLERANCE,
+    accuracy_of,
+    epoch_seconds,
+    grid_values,
+    has_own_objective,
+    is_comparable,
+    limit_seconds,
+    over_limit,
+)
 
 TITLE = "Minibatch SGD"
 CAPTION = "Seconds an epoch over the limit, by competitor, batch size and shape"
-
-# At equal epochs and learning rate an objective may be so much above the best one, relatively: the
-# last batches of an epoch move it by about that. And an accuracy so much below the best one.
-TOLERANCE, ACCURACY_TOLERANCE = 0.02, 0.02
 
 _TEXT = f"""\
 Softmax with l2, momentum 0.9 and a constant learning rate, the same for all; every epoch is freshly
@@ -27,111 +33,12 @@ example, which is another objective: it is comparable by its accuracy, within
 {100 * ACCURACY_TOLERANCE:g} percentage points of the best."""
 
 
-def find_case(record: Mapping[str, Any], dataset: str, batch_size: int) -> Mapping[str, Any] | None:
-    """The race over some data, or None."""
-    for case in record.get("race", ()):
-        if case["dataset"].startswith(dataset) and case["batch_size"] == batch_size:
-            return case
-    return None
-
-
-def limit_seconds(case: Mapping[str, Any]) -> float:
-    """What an epoch cannot take less than."""
-    return case["flops"] / median(case["matrix_flops"])
-
-
-def epoch_seconds(case: Mapping[str, Any], label: str) -> float | None:
-    """The median of a competitor, or None where it had no part."""
-    times = case["solvers"].get(label, {}).get("epoch_seconds")
-    return median(times) if times else None
-
-
-def over_limit(case: Mapping[str, Any] | None, label: str) -> float | None:
-    """A competitor's epoch, as a multiple of the limit."""
-    seconds = None if case is None else epoch_seconds(case, label)
-    return None if case is None or seconds is None else seconds / limit_seconds(case)
-
-
-def _has_own_objective(case: Mapping[str, Any], label: str) -> bool:
-    return label.startswith("sklearn") and case["c"] > 2
-
-
-def _accuracy(answer: Mapping[str, Any]) -> float:
-    test = answer["test_accuracy"]
-    return answer["train_accuracy"] if test is None else test
-
-
-def is_comparable(case: Mapping[str, Any], label: str) -> bool:
-    """Whether an answer is as good as the others'. An infinite objective is None in a record."""
-    ran = {name: one for name, one in case["solvers"].items() if "skipped" not in one}
-    if _has_own_objective(case, label):
-        best = max(_accuracy(one) for one in ran.values())
-        return _accuracy(ran[label]) >= best - ACCURACY_TOLERANCE
-    objectives = {
-        name: math.inf if one["objective"] is None else one["objective"]
-        for name, one in ran.items()
-        if not _has_own_objective(case, name)
-    }
-    best = min(objectives.values())
-    return math.isfinite(best) and objectives[label] <= best * (1 + TOLERANCE)
-
-
-def _honest(case: Mapping[str, Any] | None, value: float | None) -> float | None:
-    """NaN, which meets no bar, where jaxlin's answer is worse than the others'."""
-    if case is None or value is None or is_comparable(case, "jaxlin"):
-        return value
-    return math.nan
-
-
-def _times_faster(case: Mapping[str, Any] | None, label: str) -> float | None:
-    if case is None:
-        return None
-    peer, own = epoch_seconds(case, label), epoch_seconds(case, "jaxlin")
-    return None if peer is None or own is None else _honest(case, peer / own)
-
-
-def _grid_values(measured: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    seconds = median(measured["sweep_seconds"])
-    is_right = measured["answers"]["largest_difference"] <= TOLERANCE
-    share = 100 * measured["flops"] / median(measured["matrix_flops"]) / seconds
-    one_by_one = measured["models"] * median(measured["sklearn_fit_seconds"])
-    yield "grid_share", share if is_right else math.nan
-    yield "grid_against_sklearn", one_by_one / seconds if is_right else math.nan
-    yield "grid_seconds", measured["more_models_seconds"][0]
-
-
-def values(record: Mapping[str, Any]) -> dict[str, float | None]:
-    """What was measured for each bar; what was not is left out."""
-    fashion = "fashion-mnist[dtype=float32"
-    in_floats = find_case(record, fashion, 256)
-    in_bytes = find_case(record, "fashion-mnist[dtype=uint8", 256)
-    large = find_case(record, fashion, 2048)
-    found: dict[str, float | None] = {
-        "epoch_256": _honest(in_floats, over_limit(in_floats, "jaxlin")),
-        "epoch_256_uint8": _honest(in_bytes, over_limit(in_bytes, "jaxlin")),
-        "epoch_2048": _honest(large, over_limit(large, "jaxlin")),
-        "against_optax": _times_faster(in_floats, "optax-loop"),
-        "against_torch": _times_faster(in_floats, "torch-index"),
-        "against_sklearn": _times_faster(in_floats, "sklearn-sgd"),
-    }
-    if "grid" in record:
-        found.update(_grid_values(record["grid"]))
-    for one in record.get("memory", ()):
-        found[f"memory_{one['values']['dtype']}"] = one["ratio"]
-    for one in record.get("rows", ()):
-        few, many = (median(times) for times in one["seconds_per_example"])
-        found["rows_uint8" if "uint8" in one["datasets"][0] else "rows_float32"] = many / few
-    if "order" in record:
-        found["sorted_labels"] = record["order"]["ratio"]
-    return {key: value for key, value in found.items() if value is not None}
-
-
 def _race_row(case: Mapping[str, Any], label: str) -> list[str]:
     one = case["solvers"][label]
     seconds = median(one["epoch_seconds"])
     own = epoch_seconds(case, "jaxlin")
     verdict = "yes" if is_comparable(case, label) else "no"
-    verdict += " (accuracy)" if _has_own_objective(case, label) else ""
+    verdict += " (accuracy)" if has_own_objective(case, label) else ""
     objective = "infinite" if one["objective"] is None else f"{one['objective']:.5f}"
     return [
         label,
@@ -141,7 +48,7 @@ def _race_row(case: Mapping[str, Any], label: str) -> list[str]:
         ms(one["call_seconds"]),
         ms(one["first_call_seconds"]),
         objective,
-        f"{100 * _accuracy(one):.2f}",
+        f"{100 * accuracy_of(one):.2f}",
         verdict,
     ]
 
@@ -191,7 +98,7 @@ def _shapes_section(cases: list[Mapping[str, Any]]) -> Section:
 def _grid_section(measured: Mapping[str, Any]) -> Section:
     seconds, epochs = median(measured["sweep_seconds"]), measured["epochs"]
     peer = median(measured["sklearn_fit_seconds"])
-    number = dict(_grid_values(measured))
+    number = dict(grid_values(measured))
     first, second = measured["more_models_seconds"]
     rows = [
         ["`sweep`", str(measured["models"]), f"{seconds:.3g}", ratio(number["grid_share"])],
@@ -231,8 +138,8 @@ def _memory_section(measured: list[Mapping[str, Any]]) -> Section:
     ]
     text = (
         "Of a fit in a fresh process, the data in memory: its peak above the level after a fit of "
-        "1,000 of the rows, as a multiple of the data. The user's array itself is below that level; "
-        "the column after it counts it too."
+        "1,000 of the rows, as a multiple of the data. The user's array is below that level; the "
+        "column after it counts that, too."
     )
     head = ["data", "data, MB", "level, MB", "peak, MB", "times the data", "with the array"]
     head.append("on the device, MB")

@@ -10,11 +10,12 @@ from bench.harness.parts import Data, discover
 from bench.harness.shelf import Shelf
 from bench.harness.timing import Say
 from bench.sgd import grid, memory, programs, scaling_and_order
-from bench.sgd.account import CAPTION, TITLE, sections, values
+from bench.sgd.account import CAPTION, TITLE, sections
 from bench.sgd.cases import Case, cases_of, synthetic
 from bench.sgd.epochs import race
 from bench.sgd.limit import ReadRate
 from bench.sgd.picture import picture
+from bench.sgd.ratios import values
 from bench.sgd.solvers import jaxlin_fit
 from bench.sgd.task import Task
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bench.harness.timing import median
-from bench.sgd.account import limit_seconds, over_limit
+from bench.sgd.ratios import limit_seconds, over_limit
 
 _COLOURS = {"jaxlin": "#d62728", "optax-loop": "#1f77b4", "torch-index": "#2ca02c"}
 _OTHER = "#7f7f7f"
