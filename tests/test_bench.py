@@ -19,11 +19,11 @@ from bench.__main__ import benches, main
 from bench.harness import bars, machine, pages, timing
 from bench.harness.bars import Bar, all_hold, judge_bars, read_bars
 from bench.harness.options import Options
-from bench.harness.parts import Data, Part, discover, every, is_selected
+from bench.harness.parts import BaseSolver, Data, Part, discover, every, is_selected
 from bench.harness.shelf import Shelf
 from bench.harness.tables import Section, table, text_of
 from bench.objective import judge
-from bench.sgd import account, bench, cases, limit, picture, programs, ratios
+from bench.sgd import account, bench, cases, epochs, limit, picture, programs, ratios
 from bench.sgd.task import Task, minibatches, one_against_rest
 from sklearn.linear_model import SGDClassifier
 
@@ -410,7 +410,7 @@ def test_the_page_is_made_of_the_records_beside_it(tmp_path: Path) -> None:
     for words in (
         "# Benchmarks", "## Minibatch SGD", "(benchmarks/sgd.png)", "(benchmarks/sgd.json)",
         "| epoch at batch 256, float32 ", "| jaxlin ", "infinite", "no \\| word", "1.0 minutes",
-        "torch-dataloader[num_workers=0] is not installed",
+        "torch-dataloader[num_workers=0]: is not installed",
     ):  # fmt: skip
         assert words in page, words
 
@@ -485,6 +485,34 @@ def test_two_classes_keep_their_logistic_loss() -> None:
     margin = (2 * data.labels - 1) * model.decision_function(data.x)
     expected = np.logaddexp(0.0, -margin).mean()
     assert judge(W, b, data, l2=0.0).objective == pytest.approx(expected)
+
+
+class Failing(BaseSolver):
+    name = "failing"
+
+    def set_objective(self, task: Any) -> None:
+        raise RuntimeError("no kernel\nimage")
+
+    run = get_result = set_objective  # pyright: ignore[reportAssignmentType]
+
+
+def test_a_peer_that_fails_is_a_line_and_what_is_measured_an_error() -> None:
+    data = small_data()
+    own: Any = discover("bench.sgd.solvers", "Solver")["jaxlin"]
+    case = cases.Case(data.name, 300, [""], 2)
+    said: list[str] = []
+    found = epochs.race(case, data, [Failing, own], Options(repeats=1, quick=True), said.append)
+    assert found["solvers"]["failing"]["skipped"] == "failed: RuntimeError: no kernel image"
+    assert len(found["solvers"]["jaxlin"]["epoch_seconds"]) == len(found["matrix_flops"]) == 1
+    assert found["flops"] == 4 * 600 * 8 * 3
+    assert said == ["  failing", "  jaxlin"]
+    assert account.sections({"race": [found], "read_bytes_per_second": [1.0]})[1].rows
+
+    class Own(Failing):
+        name = "jaxlin"
+
+    with pytest.raises(RuntimeError, match="no kernel"):
+        epochs.race(case, data, [Own], Options(repeats=1, quick=True), said.append)
 
 
 def test_minibatches_cover_an_epoch_once() -> None:

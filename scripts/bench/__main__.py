@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         "repeats": repeats,
         "machine": of_machine,
         "versions": machine.versions(),
-        **bench.run(options, _say),
+        **bench.run(options, lambda line: _say(f"{time.monotonic() - started:5.0f} s  {line}")),
     }
     of_machine["load_after"] = machine.load()
     record["seconds"] = time.monotonic() - started

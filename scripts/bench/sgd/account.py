@@ -67,7 +67,7 @@ def _race_section(case: Mapping[str, Any]) -> Section:
         f"{median(case['shape_flops']) / 1e9:.0f} GFLOP/s). Calls are of {case['epochs']} epochs."
     )
     skipped = [
-        f"{label} {one['skipped']}" for label, one in case["solvers"].items() if "skipped" in one
+        f"{label}: {one['skipped']}" for label, one in case["solvers"].items() if "skipped" in one
     ]
     text += f" Without: {'; '.join(skipped)}." if skipped else ""
     title = f"{case['dataset']}, batch {case['batch_size']}"
