@@ -413,6 +413,9 @@ def test_the_page_is_made_of_the_records_beside_it(tmp_path: Path) -> None:
         "torch-dataloader[num_workers=0]: is not installed",
     ):  # fmt: skip
         assert words in page, words
+    assert "Not a complete run" not in page
+    pages.write_record(folder, "sgd", pages.rounded({**record, "complete": False}))
+    assert "Not a complete run" in pages.page(folder)
 
 
 def test_a_record_keeps_six_digits_and_no_infinity() -> None:

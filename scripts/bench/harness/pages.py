@@ -60,11 +60,12 @@ def ran_on(record: Mapping[str, Any]) -> str:
     load = ""
     if machine.get("load_before") is not None and machine.get("load_after") is not None:
         load = f"; load {machine['load_before']:g} before and {machine['load_after']:g} after"
+    parts = "" if record["complete"] else " Not a complete run: what has no number was left out."
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
         f"{machine['processor']}, {machine['cores']} cores{memory}, {machine['system']}; "
         f"devices of JAX: {', '.join(machine['devices'])}; {machine['day']}{load}. {names}. "
-        f"{record['seconds'] / 60:.1f} minutes, {record['repeats']} rounds."
+        f"{record['seconds'] / 60:.1f} minutes, {record['repeats']} rounds.{parts}"
     )
 
 
