@@ -60,15 +60,15 @@ class Stopping(NamedTuple):
     Attributes:
       validation: rows to evaluate on after each epoch.
       patience: epochs without a better validation loss after which a model stops, scalar.
-      last_epoch: of each model, from 1, (M,); the loop's own limit holds as well.
       slope_limit: a model stops where `max |gradient|` is at most this (M,). Looking costs a pass
         over the data an epoch.
+      last_epoch: of each model, from 1, (M,); the loop's own limit holds as well.
     """
 
     validation: Examples | None = None
     patience: jax.Array | None = None
-    last_epoch: jax.Array | None = None
     slope_limit: jax.Array | None = None
+    last_epoch: jax.Array | None = None
 
 
 class Standing(NamedTuple):

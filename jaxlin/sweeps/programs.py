@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxlin import checks
@@ -47,13 +46,13 @@ class Group:
     settings: list[int]
 
     def stacked_numbers(self, chosen: list[int], dtype: Any) -> Any:
-        """The numbers of some of the group's settings, leading axis len(chosen)."""
+        """The numbers of some of the group's settings, NumPy, leading axis len(chosen)."""
 
-        def stack(*leaves: Any) -> jax.Array:
+        def stack(*leaves: Any) -> np.ndarray:
             # Whole numbers of a user's function stay whole; a solver's own leaves are as in `fit`.
             whole = self.make_solver is not the_solver and type(leaves[0]) is np.int32
             with np.errstate(over="ignore"):  # such a model diverges, and its row says so
-                return jnp.asarray(np.array(leaves).astype(np.int32 if whole else dtype))
+                return np.array(leaves).astype(np.int32 if whole else dtype)
 
         return jax.tree.map(stack, *(self.numbers[index] for index in chosen))
 

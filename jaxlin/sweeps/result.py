@@ -21,7 +21,7 @@ from jaxlin.training.account import divergence_sentence
 from jaxlin.training.fitting import Fit
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
     """What `sweep` found: S settings, one row each.
 
@@ -60,6 +60,9 @@ class Sweep:
     outcomes: list[Outcome | None]
     objectives: list[Objective]
     scaling: Scaling | None
+
+    def __repr__(self) -> str:
+        return f"Sweep({str(self.outcome)!r})"
 
     def __len__(self) -> int:
         return len(self.settings)

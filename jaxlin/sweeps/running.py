@@ -58,7 +58,7 @@ class Work:
       held_out: rows to validate on, or None; with folds the same rows, weights a table.
       fold_table: weights (k + 1, N) of the rows that each fold's model trains on, or None.
       is_weighted: whether the examples have weights.
-      starts: where each setting starts, leading axis S.
+      starts: where each setting starts, NumPy arrays, leading axis S.
       l2: of each setting, float64 (S,).
       key: of everything random.
       penalty: as for `fit`; so are scaling, patience and tol.
@@ -126,15 +126,18 @@ def _chunks(group: Group, work: Work) -> list[list[int]]:
 
 
 def _grid(group: Group, chunk: list[int], work: Work, folds: list[int]) -> Grid:
-    """The models of some settings: one each, or one a fold, a setting's beside each other."""
+    """The models of some settings: one each, or one a fold, a setting's beside each other.
+
+    In NumPy: JAX would compile every step on the way.
+    """
     rows, dtype = np.array(group.settings)[chunk], work.starts.W.dtype
     times = len(folds) or 1
 
-    def repeated(leaf: jax.Array) -> jax.Array:
-        return jnp.repeat(leaf, times, axis=0) if times > 1 else leaf
+    def repeated(leaf: np.ndarray) -> np.ndarray:
+        return np.repeat(leaf, times, axis=0)
 
-    l2 = jnp.asarray(work.l2[rows].astype(dtype))
-    fold = jnp.asarray(np.tile(np.array(folds, np.int32), len(chunk))) if folds else None
+    l2 = work.l2[rows].astype(dtype)
+    fold: Any = np.tile(np.array(folds, np.int32), len(chunk)) if folds else None
     return Grid(
         jax.tree.map(repeated, group.stacked_numbers(chunk, dtype)),
         Objective(group.loss, repeated(l2), work.penalty),
@@ -172,7 +175,8 @@ class _Models:
           progress: hears of every epoch.
           last_epoch: as for `minimise`.
         """
-        grid = _grid(group, chunk, work, folds)
+        in_numpy = _grid(group, chunk, work, folds)
+        grid = jax.tree.map(jnp.asarray, in_numpy)
         examples, held_out, judged = work.examples, work.held_out, int(work.held_out is not None)
         if work.fold_table is not None:
             examples = examples._replace(weight=work.fold_table)
@@ -196,7 +200,7 @@ class _Models:
         self.seen = jax.tree.map(np.asarray, evaluate_models(self.end, examples, work.scaling))
         self.diverged = self.result.diverged | have_grown(self.result, self.seen.objective)
         self._last_epoch = last_epoch
-        self._work, self._start = work, jax.tree.map(np.asarray, grid.params)
+        self._work, self._start = work, in_numpy.params
         self._params = jax.tree.map(np.asarray, self.result.params)
 
     def trained(self, model: int, diverged: bool, score: Score | None, seconds: float) -> Trained:

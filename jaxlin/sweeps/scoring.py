@@ -68,7 +68,7 @@ def held_out_scores(
     seen = evaluate_models(_without_penalties(end), held_out, scaling)
     accuracy = _exact(seen.accuracy, count)
     loss = np.asarray(seen.objective, np.float64)
-    losses = np.asarray(_example_losses(end, held_out, scaling), np.float64)
+    losses = np.asarray(_example_losses(end, held_out, scaling))
     return [
         Score(float(loss[i]), float(accuracy[i]), dict(zip(_ENDS, ends, strict=True)))
         for i, ends in enumerate(
@@ -106,10 +106,23 @@ def share_interval(share: np.ndarray, count: int) -> tuple[list[float], list[flo
     >>> share_interval(np.array([0.5, 1.0]), 100)
     ([0.4, 1.0], [0.6, 1.0])
     """
-    from scipy.stats import binom
-
-    low, high = (binom.ppf(q, count, share) / count for q in _QUANTILES)
+    low, high = (_binomial_quantile(q, count, share) / count for q in _QUANTILES)
     return low.tolist(), high.tolist()
+
+
+def _binomial_quantile(q: float, count: int, share: np.ndarray) -> np.ndarray:
+    """The least number of successes with a cumulated probability of q, by bisection (M,).
+
+    `scipy.stats` has it too, but takes a second to load.
+    """
+    from scipy.special import bdtr
+
+    low, high = np.zeros(len(share)), np.full(len(share), float(count))
+    while (low < high).any():
+        middle = np.floor((low + high) / 2)
+        enough = bdtr(middle, count, share) >= q
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    return high
 
 
 def mean_interval(values: np.ndarray, key: jax.Array) -> tuple[list[float], list[float]]:
@@ -128,7 +141,7 @@ def mean_interval(values: np.ndarray, key: jax.Array) -> tuple[list[float], list
         drawn += count * np.arange(draws)[:, None]
         times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
         with np.errstate(invalid="ignore", over="ignore"):  # of a model that diverged
-            means.append(times.astype(np.float64) @ values.T / count)
+            means.append(times.astype(values.dtype) @ values.T / count)
     with np.errstate(invalid="ignore"):
         low, high = np.quantile(np.concatenate(means), _QUANTILES, axis=0)
     return low.tolist(), high.tolist()

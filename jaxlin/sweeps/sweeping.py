@@ -175,17 +175,20 @@ def _by_setting(name: str, given: Any, settings: list[Setting]) -> list[Any]:
 
 
 def _starts(inits: list[Any], bias: bool, shape: tuple[int, int], dtype: Any) -> LinearParams:
-    """Where each setting starts, leading axis S."""
+    """Where each setting starts, NumPy, leading axis S."""
     same = all(init is inits[0] for init in inits)
     different = []
     for init in inits[:1] if same else inits:
         if init is not None:
             check_params(init, "init")
-        different.append(starting_params(init, bias, shape, dtype))
-    if same:
+        params = starting_params(init, bias, shape, dtype)
+        different.append(jax.tree.map(np.asarray, params))
+    if same:  # however many they are, it exists once
         size = len(inits)
-        return jax.tree.map(lambda leaf: jnp.repeat(leaf, size, axis=0), different[0])
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *different)
+        return jax.tree.map(
+            lambda leaf: np.broadcast_to(leaf, (size, *leaf.shape[1:])), different[0]
+        )
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *different)
 
 
 def _folded(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxlin.linear import LinearParams
@@ -73,7 +72,7 @@ def history_of(result: LoopResult, model: int = 0) -> History:
 def has_moved(params: LinearParams, start: LinearParams) -> bool:
     """Whether the parameters are others than at the start."""
     pairs = zip(jax.tree.leaves(params), jax.tree.leaves(start), strict=True)
-    return any(bool(jnp.any(new != old)) for new, old in pairs)
+    return any(bool(np.any(np.asarray(new) != np.asarray(old))) for new, old in pairs)
 
 
 def have_grown(result: LoopResult, objective: jax.Array) -> np.ndarray:

@@ -207,8 +207,10 @@ SOLVERS = {
 }
 
 
-@pytest.mark.parametrize("name", SOLVERS)
-def test_the_compiled_programs_lower_for_every_platform(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "folded"), [(name, False) for name in SOLVERS] + [("sgd", True), ("autodiff", True)]
+)
+def test_the_compiled_programs_lower_for_every_platform(name: str, folded: bool) -> None:
     """On this machine's CPU; uint8 features and a scaling, as images have them."""
     solver = SOLVERS[name]
     n = BLOCK_ROWS + 1
@@ -221,8 +223,12 @@ def test_the_compiled_programs_lower_for_every_platform(name: str) -> None:
     numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32)[None], solver)
     grid = Grid(numbers, objective, params)
     key = jax.random.key(0)
-
-    stopping = Stopping(examples, jnp.asarray(3, jnp.int32), jnp.zeros(1))
+    last_epoch = None
+    if folded:
+        examples = examples._replace(weight=jnp.full((2, n), 1 / n, jnp.float32))
+        grid = grid._replace(fold=jnp.ones(1, jnp.int32))
+        last_epoch = jnp.ones(1, jnp.int32)
+    stopping = Stopping(examples, jnp.asarray(3, jnp.int32), jnp.zeros(1), last_epoch)
 
     def block(grid: Grid, examples: Examples, batches: Any, stopping: Stopping) -> Any:
         start = first_standing(static_solver, grid, examples, key)

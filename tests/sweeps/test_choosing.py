@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 from sweep_problem import HINGE, SOFTMAX, clouds, momentum_sgd
 
 import jaxlin
@@ -67,7 +68,10 @@ def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
     count, truth = 400, 0.7
     shares = rng.binomial(count, truth, 2000) / count
+    shares[:3] = 0.0, 1.0, 1 / count
     low, high = share_interval(shares, count)
+    exact = [binom.ppf(q, count, shares) / count for q in (0.025, 0.975)]
+    np.testing.assert_array_equal([low, high], exact)
     inside = np.mean((np.array(low) <= truth) & (truth <= np.array(high)))
     assert 0.93 < inside < 0.97
     values = rng.exponential(size=(200, 150))

@@ -173,6 +173,21 @@ def test_leaving_out_the_finished_changes_nothing(
     assert active == sorted(active, reverse=True)
 
 
+def test_models_with_keys_of_their_own_can_be_left_out_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: dict[str, Any] = {
+        "loss": SOFTMAX, "solver": solvers.RandomSearch, "patience": 4, "validation": HELD_OUT,
+        "grid": {"l2": [0.0, 1.0], "scale": [0.1, 1.0], "trials": [40]}, "key": 5,
+    }  # fmt: skip
+    found = []
+    for pays in (lambda *_: False, lambda models, active, *_: active < models):
+        monkeypatch.setattr(loop, "compaction_pays", pays)
+        found.append(jaxlin.sweep(X, Y, **options))
+    same_tables(*found)
+    assert len(set(found[0].table["epochs"])) > 1, found[0].table["epochs"]
+
+
 def test_a_callback_that_stops_in_a_compacted_program_undoes_what_ran_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
