@@ -216,7 +216,8 @@ def test_an_epoch_is_the_difference_of_two_runs(monkeypatch: pytest.MonkeyPatch)
     def run(epochs: int) -> None:
         clock[0] += 7.0 + 0.5 * epochs  # 7 s a call, 0.5 s an epoch
 
-    assert timing.per_epoch(run, 1, 5) == pytest.approx(0.5)
+    assert timing.two_runs(run, 1, 5) == (7.5, 9.5)
+    assert timing.per_epoch((7.5, 9.5), 1, 5) == pytest.approx(0.5)
 
 
 # --- bars
@@ -370,6 +371,17 @@ def test_speed_at_the_cost_of_the_answer_does_not_count() -> None:
     record = fake_record()
     record["grid"]["answers"]["largest_difference"] = 0.1
     assert math.isnan(ratios.values(record)["grid_share"] or 0.0)
+
+
+@pytest.mark.parametrize("times", [[-1.0, -0.5, 3.0], [0.001, 0.002, 0.009]])
+def test_an_epoch_that_beats_the_limit_is_noise_and_meets_no_bar(times: list[float]) -> None:
+    record = fake_record()
+    record["race"][0]["solvers"]["jaxlin"]["epoch_seconds"] = times
+    judged = judge_bars(read_bars(bench.BARS), ratios.values(record))
+    failed = {one.bar.key for one in judged if not one.met}
+    assert failed == {"epoch_256", "against_optax", "against_torch", "against_sklearn"}
+    assert account.sections(record)
+    assert picture.draw(record) is not None
 
 
 def test_who_is_comparable() -> None:

@@ -19,17 +19,17 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def alternate(measures: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+def alternate(measures: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
     """Every measure `repeats` times, one after the other; a round later in the next order.
 
     Args:
-      measures: by name; each does its work and gives a number.
+      measures: by name; each does its work and gives a number, or several.
       repeats: rounds.
 
     Returns:
-      The numbers by name, in the order of the rounds.
+      What they gave by name, in the order of the rounds.
     """
-    taken: dict[str, list[float]] = {name: [] for name in measures}
+    taken: dict[str, list[Any]] = {name: [] for name in measures}
     names = list(measures)
     for _ in range(repeats):
         for name in names:
@@ -39,13 +39,18 @@ def alternate(measures: Mapping[str, Callable[[], float]], repeats: int) -> dict
     return taken
 
 
-def per_epoch(run: Callable[[int], Any], short: int, long: int) -> float:
-    """Seconds an epoch: those of a run of `long` epochs less those of `short`, by the difference.
+def two_runs(run: Callable[[int], Any], short: int, long: int) -> tuple[float, float]:
+    """Seconds of a run of `short` epochs, and of one of `long`."""
+    return seconds(lambda: run(short)), seconds(lambda: run(long))
+
+
+def per_epoch(of_runs: tuple[float, float], short: int, long: int) -> float:
+    """Seconds an epoch: those of the longer run less those of the shorter, by the difference.
 
     What a call costs once (checks, copies to the device, a look at the result) falls out; what
     every epoch costs, its shuffle included, stays.
     """
-    return (seconds(lambda: run(long)) - seconds(lambda: run(short))) / (long - short)
+    return (of_runs[1] - of_runs[0]) / (long - short)
 
 
 def median(values: list[float]) -> float:

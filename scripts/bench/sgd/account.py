@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ example, which is another objective: it is comparable by its accuracy, within
 
 def _race_row(case: Mapping[str, Any], label: str) -> list[str]:
     one = case["solvers"][label]
-    seconds = median(one["epoch_seconds"])
+    seconds = epoch_seconds(case, label) or math.nan
     own = epoch_seconds(case, "jaxlin")
     verdict = "yes" if is_comparable(case, label) else "no"
     verdict += " (accuracy)" if has_own_objective(case, label) else ""

@@ -33,7 +33,9 @@ def _log_ticks(axis: Any, low: float, high: float) -> None:
 def _everyone(axes: Axes, case: Mapping[str, Any]) -> None:
     """A bar a competitor, the fastest on top."""
     found = {label: over_limit(case, label) for label in case["solvers"]}
-    ratios = sorted(((r, label) for label, r in found.items() if r is not None), reverse=True)
+    ratios = sorted(
+        ((r, label) for label, r in found.items() if r is not None and r > 0), reverse=True
+    )
     products = median(case["matrix_flops"]) / median(case["shape_flops"])
     ratios.append((products, "products alone"))
     names = [label for _, label in ratios]
@@ -59,7 +61,7 @@ def _by_batch(axes: Axes, cases: list[Mapping[str, Any]]) -> None:
     for case in cases:
         for label in case["solvers"]:
             r = over_limit(case, label)
-            if r is not None and label in _COLOURS:
+            if r is not None and r > 0 and label in _COLOURS:
                 key = (label, case["dtype"])
                 lines.setdefault(key, []).append((case["batch_size"], r))
     top, sizes = 2.0, sorted({case["batch_size"] for case in cases})
@@ -92,7 +94,7 @@ def _by_shape(axes: Axes, cases: list[Mapping[str, Any]]) -> None:
         dots = [("products alone", products)]
         dots += [(label, over_limit(case, label) or 0.0) for label in case["solvers"]]
         for label, r in dots:
-            if r <= 0:
+            if not r > 0:
                 continue
             top = max(top, r)
             known = label in seen

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.harness.parts import BaseSolver, Data
-from bench.harness.timing import Say, alternate, per_epoch
+from bench.harness.timing import Say, alternate, per_epoch, two_runs
 from bench.objective import judge
 from bench.sgd.task import Task
 
@@ -17,7 +17,7 @@ SEEDS = (0, 1, 2)
 
 def _cost(solver: BaseSolver, more: int, num_examples: int) -> float:
     """Seconds an example an epoch."""
-    return per_epoch(solver.run, 1, 1 + more) / num_examples
+    return per_epoch(two_runs(solver.run, 1, 1 + more), 1, 1 + more) / num_examples
 
 
 def rows(solvers: list[BaseSolver], data: list[Data], repeats: int, say: Say) -> dict[str, Any]:
