@@ -120,11 +120,18 @@ class Environment:
         pins = f"constraints/python{version_of(self.python)}.txt"
         return pins if os.path.exists(os.path.join(ROOT, pins)) else None
 
-    def digest(self):
+    @staticmethod
+    def pins_of(extras):
+        """The files of what an extra has beyond the others, where it has one of its own."""
+        names = [f"constraints/{extra}.txt" for extra in sorted(extras)]
+        return [name for name in names if os.path.exists(os.path.join(ROOT, name))]
+
+    def digest(self, extras):
         """Changes with whatever an installation depends on."""
         pins = self.pins()
+        pins = [*([pins] if pins else []), *self.pins_of(extras)]
         digest = hashlib.sha256(f"{ROOT}\n{version_of(self.python)}\n".encode())
-        for name in ("pyproject.toml", "jaxlin/__init__.py", *([pins] if pins else [])):
+        for name in ("pyproject.toml", "jaxlin/__init__.py", *pins):
             with open(os.path.join(ROOT, name), "rb") as file:
                 digest.update(file.read())
         return digest.hexdigest()
@@ -132,7 +139,7 @@ class Environment:
     def is_ready(self, extras):
         """Whether the last installation was complete and nothing has changed since."""
         _, digest, has = self.read_note()
-        return digest is not None and extras <= has and digest == self.digest()
+        return digest is not None and extras <= has and digest == self.digest(has)
 
     def create(self):
         """Makes the environment where there is none that works, and pip where it has none.
@@ -182,11 +189,13 @@ class Environment:
         self.write_note(ours, None, extras)
         pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check"]
         pip += ["--no-input", "--progress-bar", "off", *(["-c", pins] if pins else [])]
+        for name in self.pins_of(extras):
+            pip += ["-c", name]
         project = f".[{','.join(sorted(extras))}]" if extras else "."
         failure = f"jaxlin could not be installed in {self.folder}; pip's words are above."
         run([*pip, *BUILD_TOOLS], failure)
         run([*pip, "--no-build-isolation", "-e", project], failure)
-        self.write_note(ours, self.digest(), extras)
+        self.write_note(ours, self.digest(extras), extras)
 
     def make(self, extras):
         """Does whatever is missing; one process at a time."""

@@ -302,6 +302,15 @@ def test_every_dependency_is_pinned_by_name_and_version_alone(version: str) -> N
     assert {re.split(r"\[|>", requirement)[0] for requirement in needed} - pinned == set()
 
 
+def test_what_the_bench_needs_besides_is_pinned_too() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints" / "bench.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[a-z0-9_.-]+==[0-9][\w.]*", pin)] == []
+    needed = {re.split(r"\[|>", one)[0] for one in project["optional-dependencies"]["bench"]}
+    assert needed - {pin.partition("==")[0] for pin in pins} == set()
+
+
 def test_no_file_of_the_project_names_a_place_on_some_machine() -> None:
     place = re.compile(r"(?<![\w.])/(?:home|root|work|Users|mnt|opt)/\w")
     folders = ("jaxlin", "tests", "scripts", "docs", "constraints", ".ci")

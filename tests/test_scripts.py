@@ -16,7 +16,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"
-BASH_SCRIPTS = ["scripts/train", "scripts/test", "scripts/fashion-mnist", ".ci/run"]
+BASH_SCRIPTS = [
+    "scripts/train",
+    "scripts/test",
+    "scripts/fashion-mnist",
+    "scripts/bench/run",
+    ".ci/run",
+]
 
 
 @pytest.mark.parametrize("script", BASH_SCRIPTS)
@@ -103,6 +109,18 @@ def test_an_extra_is_added_once_and_stays(project: Project) -> None:
     project.pins.write_text("jax==2.0\n")
     project.make()
     assert project.commands[-1].endswith("-e .[test]")
+
+
+def test_an_extra_with_pins_of_its_own_brings_them_and_nobody_else_does(project: Project) -> None:
+    own = project.root / "constraints" / "bench.txt"
+    own.write_text("torch==1.0\n")
+    project.make("test")
+    assert "bench.txt" not in project.commands[-1]
+    assert project.make("bench")[-2:] == ["tools", "project"]
+    assert "-c constraints/bench.txt" in project.commands[-1]
+    assert project.make("bench") == project.make("test") == []
+    own.write_text("torch==2.0\n")
+    assert project.make()[-2:] == ["tools", "project"]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "jaxlin/__init__.py", "pins"])

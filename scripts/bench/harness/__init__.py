@@ -1,0 +1,1 @@
+"""What the benches share: parts found by file, timing, bars, tables, pages."""
