@@ -253,19 +253,29 @@ struct Batch {
   const T* Source(int64_t i) const { return x + rows[i] * size; }
 
   // Features d to d + width of row i as float32: as they lie, or made in `scratch`.
-  const float* Features(int64_t i, int64_t d, int64_t width, float* scratch) const {
+  const float* Features(int64_t i, int64_t d, int64_t width, float* __restrict scratch) const {
     const T* from = Source(i) + d;
     if constexpr (kIsFloat) {
       if (scale == nullptr) return from;
     }
-    if (scale == nullptr) {
-      for (int64_t j = 0; j < width; ++j) scratch[j] = Widen(from[j]);
+    if (width == kWidth) {  // a number that the compiler knows
+      Convert(from, d, kWidth, scratch);
     } else {
-      const float* by = scale + d;
-      const float* less = shift + d;
-      for (int64_t j = 0; j < width; ++j) scratch[j] = (Widen(from[j]) - less[j]) * by[j];
+      Convert(from, d, width, scratch);
     }
     return scratch;
+  }
+
+ private:
+  inline void Convert(const T* __restrict from, int64_t d, int64_t width,
+                      float* __restrict to) const {
+    if (scale == nullptr) {
+      for (int64_t j = 0; j < width; ++j) to[j] = Widen(from[j]);
+    } else {
+      const float* __restrict by = scale + d;
+      const float* __restrict less = shift + d;
+      for (int64_t j = 0; j < width; ++j) to[j] = (Widen(from[j]) - less[j]) * by[j];
+    }
   }
 };
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlin.data.order import epoch_batches, epoch_order
+from jaxlin.data.order import epoch_batches, epoch_order, rows_together
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.solvers.base import Evaluation, Examples
@@ -88,8 +88,11 @@ class LoopResult:
 class _Batches:
     """Row numbers of the epochs to come, drawn ahead."""
 
-    def __init__(self, key: jax.Array, num_examples: int, batch_size: int | None) -> None:
+    def __init__(
+        self, key: jax.Array, num_examples: int, batch_size: int | None, is_mixed: bool
+    ) -> None:
         self._key, self._num_examples, self._batch_size = key, num_examples, batch_size
+        self._together = rows_together(batch_size) if is_mixed and batch_size is not None else 1
         self._drawn: collections.deque[np.ndarray] = collections.deque()
         self._next_epoch = 0
 
@@ -106,7 +109,7 @@ class _Batches:
             return
         batch_size = min(self._batch_size, self._num_examples)
         while len(self._drawn) < count:
-            order = epoch_order(self._key, self._next_epoch, self._num_examples)
+            order = epoch_order(self._key, self._next_epoch, self._num_examples, self._together)
             self._drawn.append(epoch_batches(order, batch_size))
             self._next_epoch += 1
 
@@ -178,6 +181,7 @@ def minimise(
     key: jax.Array,
     *,
     scaling: Scaling | None = None,
+    is_mixed: bool = False,
     validation: Examples | None = None,
     patience: int | None = None,
     tol: float | None = None,
@@ -192,6 +196,7 @@ def minimise(
       examples: rows to train on, weights with sum 1; of a grid with folds a table of them.
       key: of the order of the examples, and of whatever a solver draws.
       scaling: applied to each batch inside the program.
+      is_mixed: whether the examples lie in a random order: neighbours may then keep together.
       validation: rows to evaluate on after each epoch.
       patience: epochs without a better validation loss after which a model stops; the result then
         holds its best epoch.
@@ -205,7 +210,7 @@ def minimise(
     """
     started = time.monotonic()
     solver = make_solver(jax.tree.map(lambda leaf: leaf[0], grid.numbers))
-    order = _Batches(key, len(examples.labels), solver.batch_size)
+    order = _Batches(key, len(examples.labels), solver.batch_size, is_mixed)
     standing = first_standing(make_solver, grid, examples, key)
     slope_at_zero, stopping = None, Stopping(validation)
     if patience is not None:

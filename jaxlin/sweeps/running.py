@@ -62,6 +62,7 @@ class Work:
       l2: of each setting, float64 (S,).
       key: of everything random.
       penalty: as for `fit`; so are scaling, patience and tol.
+      is_mixed: whether the examples lie in a random order.
       on_epoch: the user's function, made to run under the user's settings.
       started: by the monotonic clock.
     """
@@ -75,6 +76,7 @@ class Work:
     key: jax.Array
     penalty: Penalty | None
     scaling: Scaling | None
+    is_mixed: bool
     patience: int | None
     tol: float | None
     on_epoch: Callable[[SweepReport], Any] | None
@@ -190,6 +192,7 @@ class _Models:
             examples,
             work.key,
             scaling=work.scaling,
+            is_mixed=work.is_mixed,
             validation=held_out,
             patience=work.patience if judged else None,
             tol=work.tol,

@@ -134,15 +134,15 @@ def sweep(
         check_choices(None, patience, tol, on_epoch, folds if validation is None else validation)
         key = checks.as_key(key)
         first = next((one for one in inits if one is not None), None)
-        examples, held_out, shape = training_data(
+        examples, held_out, shape, order = training_data(
             x, labels, dtype, init=first, sample_weight=sample_weight, validation=validation,
-            scaling=scaling,
+            scaling=scaling, key=key,
         )  # fmt: skip
         for setting in settings:
             check_l2_fits(setting.get("l2", 0.0), dtype)
         table = None
         if folds is not None:
-            examples, held_out, table = _folded(examples, folds, sample_weight, key, dtype)
+            examples, held_out, table = _folded(examples, order, folds, sample_weight, key, dtype)
         work = Work(
             examples=examples,
             held_out=held_out,
@@ -153,6 +153,7 @@ def sweep(
             key=key,
             penalty=penalty,
             scaling=scaling,
+            is_mixed=order is not None,
             patience=patience,
             tol=None if tol is None else float(tol),
             on_epoch=_as_user(on_epoch, users_x64),
@@ -192,12 +193,21 @@ def _starts(inits: list[Any], bias: bool, shape: tuple[int, int], dtype: Any) ->
 
 
 def _folded(
-    examples: Examples, folds: Any, sample_weight: Any, key: jax.Array, dtype: Any
+    examples: Examples,
+    order: np.ndarray | None,
+    folds: Any,
+    sample_weight: Any,
+    key: jax.Array,
+    dtype: Any,
 ) -> tuple[Examples, Examples, jax.Array]:
     """The examples, the same with weights of the rows left out, and the table of those kept."""
-    numbers = fold_numbers(folds, np.asarray(examples.labels), key)
+    labels = np.asarray(examples.labels)
+    place = np.arange(len(labels)) if order is None else order
+    as_given = np.empty_like(labels)
+    as_given[place] = labels
+    numbers = fold_numbers(folds, as_given, key)
     weight = checks.as_sample_weight(sample_weight, len(numbers))
-    kept, left_out = fold_weights(numbers, weight, dtype)
+    kept, left_out = fold_weights(numbers[place], weight[place], dtype)
     return examples, examples._replace(weight=jnp.asarray(left_out)), jnp.asarray(kept)
 
 

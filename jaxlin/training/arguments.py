@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,8 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxlin import checks
+from jaxlin.arrays import check_two_dimensional, numeric_array
+from jaxlin.data.order import memory_order
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, init_params
@@ -44,11 +46,16 @@ def as_examples(
     num_classes: int | None = None,
     num_features: int | None = None,
     prefix: str = "",
+    order: np.ndarray | None = None,
 ) -> Examples:
-    """Checked rows on the device, weights with sum 1."""
-    features = checks.as_features(x, dtype, name=f"{prefix}X", num_features=num_features)
+    """Checked rows on the device, in an order if one is given, weights with sum 1."""
+    features = checks.as_features(
+        x, dtype, name=f"{prefix}X", num_features=num_features, order=order
+    )
     codes = checks.as_labels(labels, len(features), num_classes=num_classes, name=f"{prefix}labels")
     weight = checks.as_sample_weight(sample_weight, len(features))
+    if order is not None:
+        codes, weight = codes[order], weight[order]
     return Examples(features, jnp.asarray(codes), jnp.asarray(as_shares(weight, dtype)))
 
 
@@ -171,6 +178,23 @@ def as_validation(
     )
 
 
+class TrainingData(NamedTuple):
+    """What to train on.
+
+    Attributes:
+      examples: all rows.
+      held_out: those to validate on, or None.
+      shape: (C, D).
+      order: in which the examples lie in memory, a permutation of the user's rows (N,); None
+        where they lie as they came.
+    """
+
+    examples: Examples
+    held_out: Examples | None
+    shape: tuple[int, int]
+    order: np.ndarray | None
+
+
 def training_data(
     x: Any,
     labels: Any,
@@ -180,8 +204,19 @@ def training_data(
     sample_weight: Any,
     validation: Any,
     scaling: Any,
-) -> tuple[Examples, Examples | None, tuple[int, int]]:
-    """The rows to train on, those to validate on, and (C, D); a first `init` fixes C.
+    key: jax.Array | None,
+) -> TrainingData:
+    """The rows to train on, checked; a first `init` fixes C.
+
+    Args:
+      x: features (N, D).
+      labels: (N,).
+      dtype: that is computed in.
+      init: `LinearParams`, or None.
+      sample_weight: (N,), or None.
+      validation: a pair (x, labels), or None.
+      scaling: of the features, or None.
+      key: of the order in which large data are laid out; None leaves them as they come.
 
     Raises:
       InputError: any of them is not what it has to be.
@@ -189,13 +224,26 @@ def training_data(
     if init is not None:
         check_params(init, "init")
     num_classes = None if init is None else init.num_classes
-    examples = as_examples(x, labels, dtype, sample_weight=sample_weight, num_classes=num_classes)
+    order = None
+    if key is not None and not isinstance(x, Tracer):
+        x = numeric_array(x, "X")
+        check_two_dimensional(x, "X")
+        if not _is_elsewhere(x):
+            order = memory_order(key, *x.shape)
+    examples = as_examples(
+        x, labels, dtype, sample_weight=sample_weight, num_classes=num_classes, order=order
+    )
     if num_classes is None:
         num_classes = count_classes(np.asarray(examples.labels))
     num_features = examples.x.shape[1]
     held_out = as_validation(validation, dtype, num_classes, num_features)
     check_scaling(scaling, num_features, dtype)
-    return examples, held_out, (num_classes, num_features)
+    return TrainingData(examples, held_out, (num_classes, num_features), order)
+
+
+def _is_elsewhere(x: np.ndarray | jax.Array) -> bool:
+    """Whether an array lies on an accelerator: it stays there as it is."""
+    return isinstance(x, jax.Array) and any(device.platform != "cpu" for device in x.devices())
 
 
 def check_choices(solver: Any, patience: Any, tol: Any, on_epoch: Any, validation: Any) -> None:

@@ -139,13 +139,15 @@ def fit(
     dtype = dtype_to_compute_in(x, dtype)
     users_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(dtype == jnp.float64):
-        examples, held_out, shape = training_data(
+        check_choices(solver, patience, tol, on_epoch, validation)
+        key = checks.as_key(key)
+        in_batches = solver is None or solver.batch_size is not None
+        examples, held_out, shape, order = training_data(
             x, labels, dtype, init=init, sample_weight=sample_weight, validation=validation,
-            scaling=scaling,
+            scaling=scaling, key=key if in_batches else None,
         )  # fmt: skip
         check_l2_fits(l2, dtype)
         params = starting_params(init, bias, shape, dtype)
-        check_choices(solver, patience, tol, on_epoch, validation)
         if solver is None:
             numbers: Any = default_numbers(examples.x, loss, shape[0], scaling, dtype)
             make_solver: Any = default_solver
@@ -160,8 +162,9 @@ def fit(
             make_solver,
             one,
             examples,
-            checks.as_key(key),
+            key,
             scaling=scaling,
+            is_mixed=order is not None,
             validation=held_out,
             patience=patience,
             tol=None if tol is None else float(tol),
