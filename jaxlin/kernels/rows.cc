@@ -173,25 +173,27 @@ inline float Widen(BFloat16 v) {
   return f;
 }
 
-// Rows that are wanted soon, brought from memory a few lines at a time between other work.
+// Rows that are wanted soon, brought from memory a few lines at a time between other work. Not many:
+// lines that are under way take the places of those that the work itself waits for.
 struct Fetch {
   const char* x;
   const int32_t* rows;
-  int64_t at, end, bytes;  // rows from `at` to `end`, so many bytes each
-  int each;                // lines at a time
-  int64_t line = 0;
+  int64_t at, end, step, bytes;  // every so many rows from `at` to `end`, so many bytes each
+  int64_t lines = 0, calls = 1;  // of each, in all
+  int64_t line = 0, owed = 0;
 
-  // Spread over so many calls of `Some`.
-  Fetch(const void* x, const int32_t* rows, int64_t at, int64_t end, int64_t bytes, int64_t calls)
-      : x(static_cast<const char*>(x)), rows(rows), at(at), end(end), bytes(bytes) {
-    const int64_t lines = std::max<int64_t>(0, end - at) * (bytes / 64 + 1);
-    each = calls > 0 ? static_cast<int>((lines + calls - 1) / calls) : 0;
+  Fetch(const void* x, const int32_t* rows, int64_t at, int64_t end, int64_t step, int64_t bytes,
+        int64_t calls)
+      : x(static_cast<const char*>(x)), rows(rows), at(at), end(end), step(step), bytes(bytes) {
+    if (end > at) lines = (end - at + step - 1) / step * (bytes / 64 + 1);
+    this->calls = std::max<int64_t>(1, calls);
   }
 
+  // One of so many calls, over which the lines are spread evenly.
   inline void Some() {
-    for (int i = 0; i < each && at < end; ++i) {
+    for (owed += lines; owed >= calls && at < end; owed -= calls) {
       __builtin_prefetch(x + rows[at] * bytes + line);
-      if ((line += 64) >= bytes) line = 0, ++at;
+      if ((line += 64) >= bytes) line = 0, at += step;
     }
   }
 };
@@ -296,10 +298,13 @@ void ScoresOfGroup(const Batch<T>& batch, int64_t first, int64_t count, const fl
   const float* rows[kGroupRows];
   for (int64_t i = 0; i < count; ++i)
     rows[i] = batch.Features(first + i, 0, size, scratch + i * size);
-  const int64_t ahead = first + kGroupRows;
-  Fetch fetch(batch.x, batch.rows, ahead, std::min(ahead + kGroupRows, batch.count),
-              size * sizeof(T),
-              size / kLanes * ((columns + kColumns - 1) / kColumns) * (count + kRows - 1) / kRows);
+  // One half of the next batch's rows at these places; the gradient fetches the other. Where nobody
+  // knows the next batch, the rows of this one that come next.
+  const bool knows = batch.upcoming != nullptr;
+  const int64_t from = knows ? first : first + kGroupRows;
+  Fetch fetch(batch.x, knows ? batch.upcoming : batch.rows, from,
+              std::min(from + kGroupRows, batch.count), knows ? 2 : 1, size * sizeof(T),
+              size / kLanes * ((columns + kColumns - 1) / kColumns) * ((count + kRows - 1) / kRows));
   int64_t k = 0;
   const auto run = [&](auto width) {
     constexpr int kC = decltype(width)::value;
@@ -369,9 +374,9 @@ void OuterOfColumns(const float* const* rows, int64_t count, const float* slopes
   for (; k < columns; ++k) Outer<kT, 1>(rows, count, slopes + k * batch, batch, size, fetch, out + k * size);
 }
 
-// The gradient by features `begin` to `end` that `count` rows from `first` give. The rows of the batch
-// to come at these places are fetched meanwhile: this product takes its own rows from the cache,
-// and leaves memory idle.
+// The gradient by features `begin` to `end` that `count` rows from `first` give. Half of the rows of
+// the batch to come at these places are fetched meanwhile: this product takes its own rows from the
+// cache, and leaves memory idle.
 template <typename T>
 void PartOfGradient(const Batch<T>& batch, int64_t first, int64_t count, int64_t begin, int64_t end,
                     const float* slopes, int64_t columns, float* gradient) {
@@ -380,8 +385,9 @@ void PartOfGradient(const Batch<T>& batch, int64_t first, int64_t count, int64_t
   const int64_t size = batch.size;
   const int64_t blocks = (columns + kColumns - 1) / kColumns;
   const int64_t tiles = (end - begin + kWidth - 1) / kWidth;
-  Fetch fetch(batch.x, batch.upcoming, first, batch.upcoming && begin == 0 ? first + count : 0,
-              size * sizeof(T), count * blocks * tiles);
+  Fetch fetch(batch.x, batch.upcoming, first + 1,
+              batch.upcoming && begin == 0 ? first + count : 0, 2, size * sizeof(T),
+              count * blocks * tiles);
   for (int64_t k = 0; k < columns; ++k)
     std::memset(gradient + k * size + begin, 0, (end - begin) * sizeof(float));
   for (const int64_t last = first + count; first < last; first += kPanelRows) {
