@@ -30,12 +30,12 @@ from jaxlin.solvers.compaction import Program, compaction_pays
 from jaxlin.solvers.grid import Grid, MakeSolver, largest_slopes, select_models
 from jaxlin.solvers.standing import Standing, Stopping
 
-# Starting a block costs the host about half a millisecond; a callback hears of its epochs at the
-# end of it. 20 ms lose nothing on the one side, and nobody notices them on the other.
-_BLOCK_SECONDS = 0.02
+# Starting a block costs the host one to three milliseconds; a callback hears of its epochs at the
+# end of it. A tenth of a second loses little on the one side, and nobody notices it on the other.
+_BLOCK_SECONDS = 0.1
 
 # The most epochs a block can hold, and the most rows whose order is drawn ahead for it.
-_MOST_EPOCHS, _MOST_ROWS = 64, 200_000
+_MOST_EPOCHS, _MOST_ROWS = 64, 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
