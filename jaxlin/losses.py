@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import checkify
 
 from jaxlin.checks import check_positive
@@ -60,41 +61,58 @@ class _Prepared(NamedTuple):
     """What each loss starts from.
 
     Attributes:
-      scores: (..., C), wide enough to compute in.
-      is_label: which entry is the label's (..., C).
-      one_or_nan: 1 for a label that names a class, else NaN, (..., 1).
+      scores: (..., C), or with the classes along another axis; wide enough to compute in.
+      axis: of the classes.
+      classes: their indices, of the scores' rank.
+      is_label: which entry is the label's, as the scores.
+      one_or_nan: 1 for a label that names a class, else NaN; as the scores, but 1 along the axis.
       dtype: of what is returned.
     """
 
     scores: jax.Array
+    axis: int
+    classes: jax.Array
     is_label: jax.Array
     one_or_nan: jax.Array
     dtype: Any
 
+    def sum(self, values: jax.Array) -> jax.Array:
+        """Over the classes, whose axis stays with a length of 1."""
+        return jnp.sum(values, axis=self.axis, keepdims=True)
 
-def _prepare(scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> _Prepared:
+    def value(self, values: jax.Array) -> jax.Array:
+        """Without the classes' axis, in the dtype to return."""
+        return jnp.squeeze(values, self.axis).astype(self.dtype)
+
+
+def _prepare(
+    scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike, axis: int = -1
+) -> _Prepared:
     scores = as_floats(scores, jnp.float32)
-    assert_axis_dimension_gt(scores, -1, 0)
-    num_classes = scores.shape[-1]
+    assert_axis_dimension_gt(scores, axis, 0)
+    num_classes = scores.shape[axis]
     labels = class_indices(labels, num_classes)
-    assert_shape(labels, scores.shape[:-1])
+    assert_shape(labels, np.delete(scores.shape, axis).tolist())
     valid = (labels >= 0) & (labels < num_classes)
     checkify.debug_check(
         jnp.all(valid), "labels must lie in 0..C-1, got {labels}", labels=jnp.asarray(labels)
     )
-    classes = jnp.arange(num_classes, dtype=jnp.int32).reshape((1,) * labels.ndim + (-1,))
+    along = [1] * scores.ndim
+    along[axis] = num_classes
+    classes = jnp.arange(num_classes, dtype=jnp.int32).reshape(along)
     wide = scores.astype(compute_dtype(scores.dtype))
-    one_or_nan = jnp.expand_dims(jnp.where(valid, 1.0, jnp.nan).astype(wide.dtype), -1)
-    return _Prepared(wide, jnp.expand_dims(labels, -1) == classes, one_or_nan, scores.dtype)
+    one_or_nan = jnp.expand_dims(jnp.where(valid, 1.0, jnp.nan).astype(wide.dtype), axis)
+    is_label = jnp.expand_dims(labels, axis) == classes
+    return _Prepared(wide, axis, classes, is_label, one_or_nan, scores.dtype)
 
 
 def _margins(given: _Prepared, margin: float) -> jax.Array:
-    """`s_j - s_y + margin` (..., C), and 0 for the label itself; NaN where it names no class.
+    """`s_j - s_y + margin`, as the scores, and 0 for the label itself; NaN where it names no class.
 
     The label's term is taken out by the mask, not by subtracting the margin from the sum: that
     would round. A NaN that came after `max(0, z)` would not reach the derivative.
     """
-    label_score = jnp.sum(jnp.where(given.is_label, given.scores, 0.0), axis=-1, keepdims=True)
+    label_score = given.sum(jnp.where(given.is_label, given.scores, 0.0))
     margins = jnp.where(given.is_label, 0.0, given.scores - label_score + margin)
     return margins * given.one_or_nan
 
@@ -109,8 +127,31 @@ def _is_positive(z: jax.Array) -> jax.Array:
     return jnp.where(z <= 0.0, 0.0, jnp.ones_like(z))
 
 
+class _ClassAxisLoss:
+    """What the losses here share: classes along the last axis, or along the first."""
+
+    def _values(self, given: _Prepared) -> jax.Array:
+        """One value an example, the classes' axis having length 1."""
+        raise NotImplementedError
+
+    @keeps_float64
+    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
+        """Per-example losses (...,) of scores (..., C)."""
+        given = _prepare(scores, labels)
+        return given.value(self._values(given))
+
+    @keeps_float64
+    def by_class(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
+        """Per-example losses (...,) of scores (C, ...), a class after the other.
+
+        So laid out, a processor does the same to many examples at once.
+        """
+        given = _prepare(scores, labels, axis=0)
+        return given.value(self._values(given))
+
+
 @dataclasses.dataclass(frozen=True)
-class _MarginLoss:
+class _MarginLoss(_ClassAxisLoss):
     """What the hinge losses share: a margin, checked."""
 
     margin: float = 1.0
@@ -138,12 +179,8 @@ class WestonWatkinsHinge(_MarginLoss):
     [-1.0, 1.0, 0.0]
     """
 
-    @keeps_float64
-    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
-        """Per-example losses (...,) of scores (..., C)."""
-        given = _prepare(scores, labels)
-        violation = _positive_part(_margins(given, self.margin))
-        return jnp.sum(violation, axis=-1).astype(given.dtype)
+    def _values(self, given: _Prepared) -> jax.Array:
+        return given.sum(_positive_part(_margins(given, self.margin)))
 
     @keeps_float64
     def score_gradient(
@@ -152,7 +189,7 @@ class WestonWatkinsHinge(_MarginLoss):
         """1 for each wrong class inside the margin, minus their number for the right class."""
         given = _prepare(scores, labels)
         active = _is_positive(_margins(given, self.margin))
-        gradient = jnp.where(given.is_label, -jnp.sum(active, axis=-1, keepdims=True), active)
+        gradient = jnp.where(given.is_label, -given.sum(active), active)
         return (gradient * given.one_or_nan).astype(given.dtype)
 
 
@@ -166,12 +203,9 @@ class SquaredWestonWatkinsHinge(_MarginLoss):
     4.25
     """
 
-    @keeps_float64
-    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
-        """Per-example losses (...,) of scores (..., C)."""
-        given = _prepare(scores, labels)
+    def _values(self, given: _Prepared) -> jax.Array:
         violation = _positive_part(_margins(given, self.margin))
-        return jnp.sum(violation * violation, axis=-1).astype(given.dtype)
+        return given.sum(violation * violation)
 
     @keeps_float64
     def score_gradient(
@@ -180,7 +214,7 @@ class SquaredWestonWatkinsHinge(_MarginLoss):
         """Twice each violation, minus their sum for the right class."""
         given = _prepare(scores, labels)
         slope = 2.0 * _positive_part(_margins(given, self.margin))
-        gradient = jnp.where(given.is_label, -jnp.sum(slope, axis=-1, keepdims=True), slope)
+        gradient = jnp.where(given.is_label, -given.sum(slope), slope)
         return gradient.astype(given.dtype)
 
 
@@ -198,22 +232,17 @@ class CrammerSingerHinge(_MarginLoss):
     """
 
     def _worst(self, given: _Prepared) -> tuple[jax.Array, jax.Array]:
-        """The largest margin (..., 1) and which class has it (..., C), the lowest among equals.
+        """The largest margin, 1 along the classes, and which has it, the lowest among equals.
 
         It is looked for among the scores: margins can be infinite where scores are not, and tie.
         """
-        worst = first_largest(jnp.where(given.is_label, -jnp.inf, given.scores))
-        classes = jnp.arange(given.scores.shape[-1], dtype=jnp.int32)
-        is_worst = jnp.expand_dims(worst, -1) == classes.reshape((1,) * worst.ndim + (-1,))
-        margins = _margins(given, self.margin)
-        return jnp.sum(jnp.where(is_worst, margins, 0.0), axis=-1, keepdims=True), is_worst
+        worst = first_largest(jnp.where(given.is_label, -jnp.inf, given.scores), given.axis)
+        is_worst = jnp.expand_dims(worst, given.axis) == given.classes
+        return given.sum(jnp.where(is_worst, _margins(given, self.margin), 0.0)), is_worst
 
-    @keeps_float64
-    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
-        """Per-example losses (...,) of scores (..., C)."""
-        given = _prepare(scores, labels)
+    def _values(self, given: _Prepared) -> jax.Array:
         margin, _ = self._worst(given)
-        return _positive_part(margin[..., 0]).astype(given.dtype)
+        return _positive_part(margin)
 
     @keeps_float64
     def score_gradient(
@@ -227,14 +256,14 @@ class CrammerSingerHinge(_MarginLoss):
         return (gradient * given.one_or_nan).astype(given.dtype)
 
 
-def _shifted(scores: jax.Array) -> jax.Array:
+def _shifted(scores: jax.Array, axis: int = -1) -> jax.Array:
     """Scores less their maximum: the same probabilities, and no overflow."""
     # The maximum is taken of constants, so that its derivative, which names a dtype, has no place.
-    return scores - jnp.max(jax.lax.stop_gradient(scores), axis=-1, keepdims=True)
+    return scores - jnp.max(jax.lax.stop_gradient(scores), axis=axis, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class SoftmaxCrossEntropy:
+class SoftmaxCrossEntropy(_ClassAxisLoss):
     """The softmax classifier's loss, `L = -log(exp(s_y) / sum_j exp(s_j))`, in nats.
 
     Computed without overflow for any finite scores.
@@ -244,15 +273,10 @@ class SoftmaxCrossEntropy:
     2.04
     """
 
-    @keeps_float64
-    def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:
-        """Per-example losses (...,) of scores (..., C)."""
-        given = _prepare(scores, labels)
-        shifted = _shifted(given.scores)
-        label_score = jnp.sum(jnp.where(given.is_label, shifted, 0.0), axis=-1)
-        log_normaliser = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1))
-        value = (log_normaliser - label_score) * given.one_or_nan[..., 0]
-        return value.astype(given.dtype)
+    def _values(self, given: _Prepared) -> jax.Array:
+        shifted = _shifted(given.scores, given.axis)
+        label_score = given.sum(jnp.where(given.is_label, shifted, 0.0))
+        return (jnp.log(given.sum(jnp.exp(shifted))) - label_score) * given.one_or_nan
 
     @keeps_float64
     def score_gradient(
@@ -283,13 +307,15 @@ def softmax_probabilities(scores: jax.typing.ArrayLike) -> jax.Array:
     return (exponentials / jnp.sum(exponentials, axis=-1, keepdims=True)).astype(scores.dtype)
 
 
-def takes_one_example(loss: object) -> bool:
-    """Whether a loss is known to take scores (C,) and a label () as well: one of this module's.
+def loss_by_class(loss: Loss) -> Loss | None:
+    """The form of a loss for scores (C, ...); None where it has none.
 
-    >>> takes_one_example(softmax_cross_entropy), takes_one_example(lambda scores, labels: 0.0)
-    (True, False)
+    >>> loss_by_class(softmax_cross_entropy)(jnp.zeros((2, 3)), jnp.array([0, 1, 1])).shape
+    (3,)
+    >>> loss_by_class(lambda scores, labels: scores[..., 0]) is None
+    True
     """
-    return isinstance(loss, _MarginLoss | SoftmaxCrossEntropy)
+    return loss.by_class if isinstance(loss, _ClassAxisLoss) else None
 
 
 weston_watkins_hinge = WestonWatkinsHinge()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlin.precision import (
     as_floats,
@@ -15,25 +16,32 @@ from jaxlin.shapes import assert_rank, assert_shape
 from jaxlin.weights import shares
 
 
-def is_correct(scores: jax.Array, labels: jax.typing.ArrayLike) -> jax.Array:
+def is_correct(scores: jax.Array, labels: jax.typing.ArrayLike, axis: int = -1) -> jax.Array:
     """Whether the highest score (the lowest index among equals) is the label's, (...,).
 
     Where there is NaN among the scores, it is not.
 
+    Args:
+      scores: (..., C), or with the classes along another axis.
+      labels: (...,).
+      axis: of the classes.
+
     >>> is_correct(jnp.array([[3.0, 1.0], [0.0, 2.0]]), jnp.array([0, 0])).tolist()
     [True, False]
     """
-    num_classes = scores.shape[-1]
+    num_classes = scores.shape[axis]
     labels = class_indices(labels, num_classes)
-    assert_shape(labels, scores.shape[:-1])
-    label = jnp.expand_dims(labels, -1)
-    classes = jnp.arange(num_classes, dtype=jnp.int32).reshape((1,) * labels.ndim + (-1,))
+    assert_shape(labels, np.delete(scores.shape, axis).tolist())
+    label = jnp.expand_dims(labels, axis)
+    along = [1] * scores.ndim
+    along[axis] = num_classes
+    classes = jnp.arange(num_classes, dtype=jnp.int32).reshape(along)
     scores = jax.lax.stop_gradient(scores)
     # A label that names no class has the score NaN, which is above nothing.
-    of_label = jnp.take_along_axis(scores, label, axis=-1, mode="fill", fill_value=jnp.nan)
+    of_label = jnp.take_along_axis(scores, label, axis=axis, mode="fill", fill_value=jnp.nan)
     # Comparisons, as a search for the largest one's index is many times slower on a CPU.
     is_lower = jnp.where(classes < label, scores < of_label, scores <= of_label)
-    return jnp.all(is_lower, axis=-1) & (labels >= 0)
+    return jnp.all(is_lower, axis=axis) & (labels >= 0)
 
 
 @keeps_float64

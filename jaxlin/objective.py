@@ -17,7 +17,7 @@ import numpy as np
 from jaxlin import penalties
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, prepare_features, scores
-from jaxlin.losses import HandWrittenLoss, Loss, takes_one_example
+from jaxlin.losses import HandWrittenLoss, Loss, loss_by_class
 from jaxlin.precision import (
     as_floats,
     class_indices,
@@ -133,16 +133,12 @@ class Objective:
     def data_term_by_class(
         self, s: jax.Array, labels: jax.typing.ArrayLike, weight: jax.Array
     ) -> jax.Array:
-        """`data_term_of_scores` of scores (C, N), a class after the other.
-
-        A loss that takes one example is mapped over the last axis: all that it does is then done to
-        many examples at once, and nothing is transposed.
-        """
-        if not takes_one_example(self.loss):
+        """`data_term_of_scores` of scores (C, N), a class after the other."""
+        loss = loss_by_class(self.loss)
+        if loss is None:
             return self.data_term_of_scores(s.T, labels, weight)
-        labels = class_indices(labels, s.shape[0])
         counted = jnp.where((weight == 0.0)[None, :], 0.0, s)
-        values = jax.vmap(self.loss, (1, 0))(counted, labels)
+        values = loss(counted, class_indices(labels, s.shape[0]))
         return jnp.sum(values * weight.astype(values.dtype))
 
     def penalty_term(self, params: LinearParams) -> jax.Array:

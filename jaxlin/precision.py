@@ -61,8 +61,8 @@ def product(a: jax.Array, b: jax.Array, axes: tuple[int, int]) -> jax.Array:
     )
 
 
-def first_largest(values: jax.Array) -> jax.Array:
-    """Index of the largest along the last axis, the lowest among equals, int32; the first NaN wins.
+def first_largest(values: jax.Array, axis: int = -1) -> jax.Array:
+    """Index of the largest along an axis, the lowest among equals, int32; the first NaN wins.
 
     `jnp.argmax` of float64 is made into a program when the scope that it was called in has ended,
     and then fails for the dtype of its constants.
@@ -71,7 +71,7 @@ def first_largest(values: jax.Array) -> jax.Array:
     [1, 0]
     """
     values = jax.lax.stop_gradient(values)
-    axis = values.ndim - 1
+    axis %= values.ndim
     if values.shape[axis] == 0:
         raise InputError("There are no classes to choose from.")
 

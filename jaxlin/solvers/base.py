@@ -132,7 +132,7 @@ class Problem(NamedTuple):
             s = row_scores(params.W, self.source, rows.now, self.scaling, rows.soon)
             s = s if params.b is None else s + params.b[:, None]
             value = self.objective.data_term_by_class(s, labels, weight)
-            correct = jax.vmap(metrics.is_correct, (1, 0))(s, labels)
+            correct = metrics.is_correct(s, labels, axis=0)
         return value, _Sums(value, jnp.sum(jnp.where(correct, 0.0, weight)))
 
     def _block_sums(self, params: LinearParams, examples: Examples) -> _Sums:
