@@ -108,7 +108,11 @@ class Problem(NamedTuple):
         else:
             penalty_gradient = jax.grad(self.objective.penalty_term)(params)
         gradient = jax.tree.map(jnp.add, data_gradient, penalty_gradient)
-        return self._evaluation(params, sums), gradient
+        evaluation = self._evaluation(params, sums)
+        # From where the objective is no number no step leads anywhere. And as a step waits for the
+        # value, XLA overwrites the parameters in place: else it would copy them for each step.
+        is_number = ~jnp.isnan(evaluation.objective)
+        return evaluation, jax.tree.map(lambda g: jnp.where(is_number, g, jnp.nan), gradient)
 
     def _evaluation(self, params: LinearParams, sums: _Sums) -> Evaluation:
         objective = sums.loss + self.objective.penalty_term(params)
