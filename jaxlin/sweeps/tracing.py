@@ -43,7 +43,7 @@ class SolverOf:
         return self.function(**{name: value for name, _, value in self.fixed}, **numbers)
 
 
-def number_types(names: list[str], settings: list[Setting]) -> dict[str, type]:
+def number_types(names: list[str], settings: list[Setting]) -> dict[str, tuple[type, ...]]:
     """Of the names whose values are all numbers, how they can be traced, the first choice first.
 
     Whole numbers as `float` where it holds them: `10**-k` and `k * 1_000_000` are then what they
@@ -53,7 +53,7 @@ def number_types(names: list[str], settings: list[Setting]) -> dict[str, type]:
     >>> number_types(["a", "b", "c"], [{"a": 1, "b": 1, "c": "x"}, {"a": 2, "b": 0.5, "c": "y"}])
     {'a': (<class 'float'>, <class 'numpy.int32'>), 'b': (<class 'float'>,)}
     """
-    types = {}
+    types: dict[str, tuple[type, ...]] = {}
     for name in names:
         values = [setting[name] for setting in settings]
         if all(map(is_number, values)):

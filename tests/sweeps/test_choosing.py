@@ -178,7 +178,7 @@ def test_what_diverged_is_a_row_and_an_error_where_all_did() -> None:
     assert np.isfinite(found.params.W).all()
     assert found.best == 1
     assert "2 of 3 diverged" in found.outcome
-    assert found.outcomes[0].kind == "diverged"  # pyright: ignore[reportOptionalMemberAccess]
+    assert [None if o is None else o.kind for o in found.outcomes] == list(found.table["outcome"])
     with pytest.raises(jaxlin.DivergedError, match="Lower the learning rate") as one:
         found.fit(0)
     assert len(one.value.history) == 0

@@ -147,7 +147,7 @@ def test_a_loss_without_a_hash_is_named_by_fit_too() -> None:
     with pytest.raises(jaxlin.InputError, match="loss must be hashable"):
         jaxlin.fit(X, Y, loss=Unhashable())
     with pytest.raises(jaxlin.InputError, match="penalty must be hashable"):
-        jaxlin.fit(X, Y, loss=SOFTMAX, penalty=Unhashable())
+        jaxlin.fit(X, Y, loss=SOFTMAX, penalty=Unhashable())  # pyright: ignore[reportArgumentType]
 
 
 def test_an_error_of_the_users_function_shows_as_itself() -> None:
