@@ -11,6 +11,7 @@ Kind = Literal[
     "stopped_by_callback",
     "best_found",
     "no_best",
+    "diverged",
 ]
 
 
@@ -19,7 +20,7 @@ class Outcome(str):
 
     Attributes:
       kind: of a fit `"out_of_steps"`, `"converged"`, `"stopped_early"` or `"stopped_by_callback"`;
-        of a sweep that last one, `"best_found"` or `"no_best"`.
+        of a sweep that last one, `"best_found"` or `"no_best"`; of its settings also `"diverged"`.
 
     >>> outcome = Outcome("Ran all 10 epochs.", kind="out_of_steps")
     >>> outcome, outcome.kind

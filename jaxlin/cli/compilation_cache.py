@@ -26,6 +26,10 @@ import jax
 MOST_BYTES = 200_000_000
 
 _ENTRY = "*-cache"
+_KEEP_ALL = {
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
 _PROBLEM = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']*)'")
 
 
@@ -41,8 +45,9 @@ def keep_compiled_programs() -> None:
     discard_oldest(root, MOST_BYTES)
     jax.config.update("jax_compilation_cache_dir", os.fspath(folder))
     # JAX would leave out what compiles in under a second, which is everything here.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    for name, value in _KEEP_ALL.items():
+        if name.upper() not in os.environ:
+            jax.config.update(name, value)
     _mend(folder)
 
 
@@ -80,7 +85,10 @@ def _prepared(root: Path) -> Path | None:
     """
     folder = root / _processor()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A mode holds for the last folder alone: of others the umask decides, and many a user's
+        # lets the group write.
+        for place in (root.parent, root, folder):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
         for place in (root, folder):
             about = place.stat()
             if hasattr(os, "getuid") and (

@@ -11,6 +11,10 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+_WIDEST = 1000
 
 
 def prepare_streams() -> bool:
@@ -43,9 +47,22 @@ def say(message: str) -> None:
 
 
 def show(*renderables: Any) -> None:
-    """Prints tables and lines as results."""
+    """Prints tables and lines as results.
+
+    A table that is wider than the terminal, or than the 80 columns of a pipe, runs over: of a
+    table that is cut nobody knows what it said.
+    """
     console = results_console()
+    width = console.width
     for renderable in renderables:
+        needed = 0
+        if isinstance(renderable, Table):
+            wide = console.options.update(width=_WIDEST)
+            size = Measurement.get(console, wide, renderable)
+            # What wraps narrows a table down to its minimum and a little more.
+            if size.minimum + len(renderable.columns) > width:
+                needed = size.maximum
+        console.width = max(width, needed)
         console.print(renderable)
 
 

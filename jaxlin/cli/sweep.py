@@ -141,7 +141,7 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
     if picture is not None:
         from jaxlin.report import plots, sweep_plots  # matplotlib, which not every run needs
 
-        words = setting_words(view, best, view.varying or ["l2"])
+        words = setting_words(view, best, view.told)
         plots.save(picture, sweep_plots.sweep(view, f"{short_name(dataset)}: best is {words}"))
     about = {
         "epochs": max(map(len, found.histories)),
@@ -187,11 +187,7 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
     more = len(view) - _MOST_SHOWN
     show(
         settings_table(view, _MOST_SHOWN),
-        *(
-            [f"... and {more:,} more: --csv FILE writes them all, --json prints them.\n"]
-            if more > 0
-            else []
-        ),
+        *([_MORE.format(more)] if more > 0 else []),
         conclusion(view, edges),
         tables.results(results),
         tables.facts(rows),

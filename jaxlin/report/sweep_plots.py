@@ -35,7 +35,7 @@ def sweep(view: SweepView, title: str = "") -> Figure:
       A matplotlib figure.
     """
     axes_names = _in_order(view)
-    along = axes_names[0] if axes_names else view.names[0]
+    along = axes_names[0] if axes_names else view.told[0]
     by = axes_names[1] if len(axes_names) > 1 else None
     has_map = by is not None and _is_numeric(view, along) and _is_numeric(view, by)
     figure = new_figure(12.0 if has_map else 7.6, 5.4)

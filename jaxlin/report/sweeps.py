@@ -41,6 +41,11 @@ class SweepView:
         """The settings with more than one value."""
         return [name for name in self.names if len(set(self.table[name].tolist())) > 1]
 
+    @property
+    def told(self) -> list[str]:
+        """The settings that tell rows apart; of a single row l2."""
+        return self.varying or [name for name in ("l2", *self.names) if name in self.names][:1]
+
     def value(self, row: int, name: str) -> Any:
         """A setting of a row, as Python has it."""
         return self.table[name].tolist()[row]
@@ -135,7 +140,7 @@ def settings_table(view: SweepView, most: int = 20) -> Table:
     >>> settings_table(SweepView(table, ("l2",), 0)).row_count
     2
     """
-    names = view.varying or list(view.names[:1])
+    names = view.told
     measures = ["accuracy", "loss"] if view.select_by == "accuracy" else ["loss", "accuracy"]
     spread = "± over folds" if view.has_folds else "95 % interval"
     columns = ["", *map(_plain, names), measures[0], spread, measures[1], "on train"]
@@ -189,7 +194,7 @@ def _winner(view: SweepView) -> str:
     count = f"{len(view)} setting{'s' if len(view) > 1 else ''}"
     if view.best is None:
         return f"Of {count} none can be called the best."
-    words = setting_words(view, view.best, view.varying or view.names[:1])
+    words = setting_words(view, view.best, view.told)
     score = _score(view, view.best, view.select_by)
     sentence = f"Of {count} the best is {words}: validation {view.select_by} {score}"
     ends = view.spread

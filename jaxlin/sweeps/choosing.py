@@ -105,11 +105,13 @@ def outcome_sentence(
     else:
         shown = ", ".join(
             f"{name}={table[name][best]:.4g}"
-            if is_number(settings[best][name])
+            if isinstance(settings[best][name], float)
             else f"{name}={table[name][best]}"
             for name in settings[best]
         )
-        parts.append(f"Of {count} settings {shown} is best{_score(table, best, select_by)}.")
+        is_best = f"Of {count} settings {shown} is best"
+        said = is_best if count > 1 else f"The only setting is {shown}"
+        parts.append(f"{said}{_score(table, best, select_by)}.")
         for name, end in edges.items():
             way = "larger" if end == "highest" else "smaller"
             parts.append(

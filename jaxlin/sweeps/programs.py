@@ -22,7 +22,7 @@ from jaxlin.losses import Loss
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.grid import MakeSolver
 from jaxlin.sweeps.settings import OWN_NAMES, Setting, check_hashable, is_number
-from jaxlin.sweeps.tracing import SolverOf, is_traceable, number_types, traceable_names
+from jaxlin.sweeps.tracing import SolverOf, is_traceable, number_types, traced_types
 from jaxlin.training.default_solver import MOMENTUM, default_numbers, default_solver
 from jaxlin.training.fitting import the_solver
 
@@ -194,20 +194,18 @@ def _users_parts(
     for index, setting in enumerate(settings):
         _check_made(function, {name: setting[name] for name in names}, index)
     types = number_types(names, settings)
-    found: dict[Any, list[str]] = {}
+    found: dict[Any, dict[str, type]] = {}
     parts: list[tuple[MakeSolver, Any]] = []
     for setting, loss in zip(settings, losses, strict=True):
         arguments = {name: setting[name] for name in names}
         others = tuple((name, arguments[name]) for name in names if name not in types)
         if others not in found:
-            passes = functools.partial(
-                is_traceable, function, arguments, loss, shape, bias, dtype, types
-            )
-            found[others] = traceable_names([*types], passes)
+            passes = functools.partial(is_traceable, function, arguments, loss, shape, bias, dtype)
+            found[others] = traced_types(types, passes)
         traced = found[others]
         fixed = {name: value for name, value in arguments.items() if name not in traced}
         make_solver = SolverOf(function, tuple((n, type(v), v) for n, v in fixed.items()))
-        parts.append((make_solver, {name: types[name](arguments[name]) for name in traced}))
+        parts.append((make_solver, {name: kind(arguments[name]) for name, kind in traced.items()}))
     return parts
 
 

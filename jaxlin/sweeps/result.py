@@ -17,7 +17,6 @@ from jaxlin.objective import Objective
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.history import History
-from jaxlin.training.account import divergence_sentence
 from jaxlin.training.fitting import Fit
 
 
@@ -29,7 +28,8 @@ class Sweep:
       table: columns by name, NumPy arrays (S,): the settings; `objective` and `accuracy` on all
         training rows at the end; `validation_loss` and `validation_accuracy` where there are such
         rows, with `_sd` and `_fold_0`... (folds) or `_low` and `_high` (a validation set, 95 %
-        bootstrap interval); `epochs`; `outcome`, the kind of the ending: as of a fit, or
+        bootstrap interval); `epochs` that it trained, called `epochs_run` where `epochs` is a
+        setting; `outcome`, the kind of the ending: as of a fit, or
         `"diverged"`, or `"not_run"`; `seconds`, a setting's share of its group's time.
         `pandas.DataFrame(sweep.table)` works.
       best: the row of the best setting; None where none can be said to be, for a reason that
@@ -43,7 +43,8 @@ class Sweep:
       fold_scores: with folds `{"loss": (S, k), "accuracy": (S, k)}`, else None.
       settings: as they were given, one dict a row.
       seconds: the whole sweep took, compilation included.
-      outcomes: of every setting, as a fit gives it; None where it diverged or has no model.
+      outcomes: of every setting, as a fit gives it, or that it diverged; None where it has no
+        model.
       objectives: what every setting minimised.
       scaling: what each batch went through first, or None.
     """
@@ -93,7 +94,7 @@ class Sweep:
             raise InputError(f"There are settings 0 to {len(self) - 1}, got {index!r}.") from None
         params, history, outcome = self._params_of(row), self.histories[row], self.outcomes[row]
         if self.table["outcome"][row] == "diverged":
-            raise DivergedError(divergence_sentence(history), params=params, history=history)
+            raise DivergedError(str(outcome), params=params, history=history)
         if outcome is None:
             raise InputError(f"Setting {row} has no model: the sweep was stopped before.")
         seconds = float(history.seconds[-1])

@@ -22,18 +22,24 @@ from jaxlin.solvers.loop import LoopResult, minimise
 from jaxlin.sweeps import memory
 from jaxlin.sweeps.programs import Group
 from jaxlin.sweeps.progress import Progress, SweepReport
-from jaxlin.sweeps.scoring import Score, fold_scores, held_out_scores
-from jaxlin.training.account import has_moved, have_grown, history_of, outcome_of
+from jaxlin.sweeps.scoring import Score, fold_scores, held_out_scores, share_of
+from jaxlin.training.account import (
+    divergence_sentence,
+    has_moved,
+    have_grown,
+    history_of,
+    outcome_of,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
-    """What became of a setting. `outcome` is None where it diverged.
+    """What became of a setting.
 
     Attributes:
       params: NumPy arrays.
       history: of the model on all rows.
-      outcome: as `fit` gives it.
+      outcome: as `fit` gives it, or that it diverged; None where it was not trained.
       objective: at the end, on all rows.
       accuracy: likewise.
       score: on rows that were not trained on, or None.
@@ -206,16 +212,26 @@ class _Models:
         self._work, self._start = work, in_numpy.params
         self._params = jax.tree.map(np.asarray, self.result.params)
 
-    def trained(self, model: int, diverged: bool, score: Score | None, seconds: float) -> Trained:
-        """What became of a setting, of which this is the model on all rows."""
+    def trained(self, model: int, fold: int | None, score: Score | None, seconds: float) -> Trained:
+        """What became of a setting, of which this is the model on all rows.
+
+        Args:
+          model: its place.
+          fold: whose model diverged, the first; None where none did.
+          score: of the setting.
+          seconds: its share of the time.
+        """
         history = history_of(self.result, model)
         if self._work.num_folds:  # this model leaves no rows out to validate on
             history = dataclasses.replace(history, validation_loss=None, validation_accuracy=None)
         params, start = (
             jax.tree.map(lambda leaf: leaf[model], tree) for tree in (self._params, self._start)
         )
-        outcome, work = None, self._work
-        if not diverged:
+        work = self._work
+        if self.diverged[model] or fold is not None:
+            first = None if self.diverged[model] else fold
+            outcome = Outcome(divergence_sentence(history, first), kind="diverged")
+        else:
             moved = has_moved(params, start)
             outcome = outcome_of(self.result, history, work.tol, work.patience, moved, model)
             if self._last_epoch is not None and outcome.kind == "out_of_steps":
@@ -225,6 +241,8 @@ class _Models:
                     kind="stopped_early",
                 )
         objective, accuracy = (float(values[model]) for values in self.seen)
+        if not work.is_weighted:
+            accuracy = float(share_of(accuracy, len(work.examples.labels)))
         return Trained(params, history, outcome, objective, accuracy, score, seconds)
 
 
@@ -234,10 +252,9 @@ def _run_chunk(
     """Trains some settings of a group, and scores them; None where none is trained on all rows."""
     since, k = time.monotonic(), work.num_folds
     scores: list[Score | None] = [None] * len(chunk)
-    diverged: np.ndarray
+    lost = np.zeros((len(chunk), k), bool)  # which folds' models diverged
     if not k:
         whole = _Models(group, chunk, work, [], progress)
-        diverged = whole.diverged
         if work.held_out is not None:
             scores = [*held_out_scores(whole.end, work.held_out, work.scaling, work.key)]
     else:
@@ -245,7 +262,7 @@ def _run_chunk(
         early = work.patience is not None
         parts = _Models(group, chunk, work, [*range(k if early else k + 1)], progress)
         scores = [*fold_scores(parts.end, work.held_out, work.scaling, work.is_weighted)]
-        diverged = np.any(parts.diverged.reshape(len(chunk), -1), axis=1)
+        lost = parts.diverged.reshape(len(chunk), -1)[:, :k]
         whole = parts
         if early:
             # The model on all rows has none to watch: it goes as far as the folds' did.
@@ -254,10 +271,14 @@ def _run_chunk(
             if progress.stopped:
                 return [None] * len(chunk)
             whole = _Models(group, chunk, work, [k], progress, last)
-            diverged = diverged | whole.diverged
     seconds = (time.monotonic() - since) / len(chunk)
     models = len(whole.diverged) // len(chunk)
     return [
-        whole.trained(models * (i + 1) - 1, bool(diverged[i]), scores[i], seconds)
+        whole.trained(
+            models * (i + 1) - 1,
+            int(lost[i].argmax()) if lost[i].any() else None,
+            scores[i],
+            seconds,
+        )
         for i in range(len(chunk))
     ]

@@ -48,7 +48,7 @@ def _without_penalties(end: Grid) -> Grid:
     return end._replace(objective=end.objective.without_penalties())
 
 
-def _exact(accuracy: np.ndarray, count: np.ndarray | int) -> np.ndarray:
+def share_of(accuracy: np.ndarray | float, count: np.ndarray | int) -> np.ndarray:
     """A share of `count` rows without rounding, so that models that are equally good tie."""
     return np.rint(np.asarray(accuracy, np.float64) * count) / count
 
@@ -66,7 +66,7 @@ def held_out_scores(
     """
     count = len(held_out.labels)
     seen = evaluate_models(_without_penalties(end), held_out, scaling)
-    accuracy = _exact(seen.accuracy, count)
+    accuracy = share_of(seen.accuracy, count)
     loss = np.asarray(seen.objective, np.float64)
     losses = np.asarray(_example_losses(end, held_out, scaling))
     return [
@@ -168,7 +168,7 @@ def fold_scores(
         for values in Evaluation(*seen)
     )
     if not is_weighted:
-        accuracy = _exact(accuracy, np.count_nonzero(table[:k], axis=1))
+        accuracy = share_of(accuracy, np.count_nonzero(table[:k], axis=1))
     found = []
     for folds in np.stack([loss, accuracy], axis=1):
         mean, deviation = folds.mean(axis=1), folds.std(axis=1, ddof=1)

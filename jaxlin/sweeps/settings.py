@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ Setting = dict[str, Any]
 
 # What jaxlin itself takes of a grid; every other name is an argument of the solver.
 OWN_NAMES = ("l2", "loss", "init")
+
+# What the table says of every setting, besides what it is.
+_RESULTS = ("objective", "accuracy", "epochs_run", "outcome", "seconds")
 
 
 def settings_of(grid: Any) -> list[Setting]:
@@ -53,6 +57,11 @@ def settings_of(grid: Any) -> list[Setting]:
 def _name(name: Any) -> str:
     if not isinstance(name, str):
         raise InputError(f"the names in grid must be text, got {name!r}.")
+    if name.startswith("validation_") or name in _RESULTS:
+        raise InputError(
+            f"grid has {name!r}, which is a column of results in the table: give the argument of "
+            "the solver function another name."
+        )
     return name
 
 
@@ -139,8 +148,8 @@ def _check_values(name: str, values: list[Any]) -> None:
             if not is_number(value):
                 raise InputError(f"grid['l2'] must hold numbers, got {value!r:.80}.")
             check_l2(value)
-        if isinstance(value, float) and not np.isfinite(value):
-            raise InputError(f"grid[{name!r}] holds {value}: every number must be finite.")
+        if is_number(value) and not abs(value) <= sys.float_info.max:
+            raise InputError(f"grid[{name!r}] holds {value!r:.20}: every number must be finite.")
         if isinstance(value, complex):
             raise InputError(f"grid[{name!r}] holds {value}, which is no real number.")
     texts = [value for value in values if isinstance(value, str | bytes)]

@@ -30,6 +30,7 @@ from jaxlin.training.arguments import (
     check_choices,
     check_l2_fits,
     check_params,
+    check_remembered,
     dtype_to_compute_in,
     starting_params,
     training_data,
@@ -119,6 +120,8 @@ def sweep(
         Objective(of_one, setting.get("l2", 0.0), penalty)
         for of_one, setting in zip(losses, settings, strict=True)
     ]
+    for objective in objectives:
+        check_remembered(objective)
     check_select_by(select_by, len(set(losses)) > 1)
     if folds is not None and validation is not None:
         raise InputError(
@@ -235,7 +238,7 @@ def _result(
 ) -> Sweep:
     """The account of a sweep."""
     trained = [_not_run(work, row) if one is None else one for row, one in enumerate(found)]
-    kinds = ["not_run" if one is None else _kind(one) for one in found]
+    kinds = ["not_run" if one.outcome is None else one.outcome.kind for one in trained]
     params = jax.tree.map(lambda *rows: jnp.asarray(np.stack(rows)), *(t.params for t in trained))
     histories = [one.history for one in trained]
     if all(kind == "diverged" for kind in kinds):
@@ -247,7 +250,9 @@ def _result(
             params=jax.tree.map(lambda leaf: leaf[0], params),
             history=histories[0],
         )
-    table = columns_of(settings) | _columns(trained) | {"outcome": np.array(kinds, object)}
+    table = columns_of(settings)
+    table |= _columns(trained, "epochs_run" if "epochs" in table else "epochs")
+    table["outcome"] = np.array(kinds, object)
     table["seconds"] = np.array([one.seconds for one in trained])
     eps = float(jnp.finfo(work.starts.W.dtype).eps)
     exact = not (work.is_weighted and work.num_folds) and select_by == "accuracy"
@@ -277,11 +282,7 @@ def _not_run(work: Work, row: int) -> Trained:
     return Trained(start, history, None, np.nan, np.nan, None, 0.0)
 
 
-def _kind(one: Trained) -> str:
-    return "diverged" if one.outcome is None else one.outcome.kind
-
-
-def _columns(trained: list[Trained]) -> dict[str, np.ndarray]:
+def _columns(trained: list[Trained], epochs: str) -> dict[str, np.ndarray]:
     """The table's columns of numbers; NaN where a setting has none."""
     columns: dict[str, list[Any]] = {
         "objective": [one.objective for one in trained],
@@ -294,7 +295,7 @@ def _columns(trained: list[Trained]) -> dict[str, np.ndarray]:
         columns["validation_accuracy"] = [np.nan if s is None else s.accuracy for s in known]
         for name in scored.spread:
             columns[name] = [np.nan if s is None else s.spread[name] for s in known]
-    columns["epochs"] = [len(one.history) for one in trained]
+    columns[epochs] = [len(one.history) for one in trained]
     return {name: np.array(values) for name, values in columns.items()}
 
 

@@ -8,6 +8,7 @@ number that Python code branches on.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,8 @@ from jaxlin.objective import Objective
 from jaxlin.solvers.base import Examples, Problem, Solver
 from jaxlin.sweeps.settings import Setting, is_number
 
-_LARGEST_INT = 2**31 - 1
+# Float32 holds every whole number up to here, and int32 up to there.
+_LARGEST_EXACT, _LARGEST_INT = 2**24, 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,19 +43,56 @@ class SolverOf:
         return self.function(**{name: value for name, _, value in self.fixed}, **numbers)
 
 
-def number_types(names: list[str], settings: list[Setting]) -> dict[str, type]:
-    """Of the names whose values are all numbers, how they are traced: `np.int32` or `float`.
+def number_types(names: list[str], settings: list[Setting]) -> dict[str, tuple[type, ...]]:
+    """Of the names whose values are all numbers, how they can be traced, the first choice first.
+
+    Whole numbers as `float` where it holds them: `10**-k` and `k * 1_000_000` are then what they
+    are in Python, and int32 would make them 0 and an overflow. As `np.int32` where a float does not
+    do, for an index.
 
     >>> number_types(["a", "b", "c"], [{"a": 1, "b": 1, "c": "x"}, {"a": 2, "b": 0.5, "c": "y"}])
-    {'a': <class 'numpy.int32'>, 'b': <class 'float'>}
+    {'a': (<class 'float'>, <class 'numpy.int32'>), 'b': (<class 'float'>,)}
     """
-    types = {}
+    types: dict[str, tuple[type, ...]] = {}
     for name in names:
         values = [setting[name] for setting in settings]
         if all(map(is_number, values)):
-            whole = all(isinstance(v, int) and abs(v) <= _LARGEST_INT for v in values)
-            types[name] = np.int32 if whole else float
+            whole = all(isinstance(value, int) for value in values)
+            largest = max(map(abs, values))
+            types[name] = (
+                *((float,) if not whole or not _LARGEST_EXACT < largest <= _LARGEST_INT else ()),
+                *((np.int32,) if whole and largest <= _LARGEST_INT else ()),
+            )
     return types
+
+
+def traced_types(
+    types: dict[str, tuple[type, ...]], passes: Callable[[dict[str, type]], bool]
+) -> dict[str, type]:
+    """How the names are traced that can be, together.
+
+    Args:
+      types: of `number_types`.
+      passes: whether some names can be traced so.
+
+    >>> traced_types({"a": (float, np.int32), "b": (float,)}, lambda types: types != {"b": float})
+    {'a': <class 'float'>, 'b': <class 'float'>}
+    """
+    chosen: dict[str, type] = {}
+    for kind in (float, np.int32):
+        left = [name for name, kinds in types.items() if kind in kinds and name not in chosen]
+        names = traceable_names(left, functools.partial(_pass_as, kind, chosen, passes))
+        chosen = chosen | dict.fromkeys(names, kind)
+    return chosen
+
+
+def _pass_as(
+    kind: type,
+    chosen: dict[str, type],
+    passes: Callable[[dict[str, type]], bool],
+    names: list[str],
+) -> bool:
+    return passes(chosen | dict.fromkeys(names, kind))
 
 
 def traceable_names(candidates: list[str], passes: Callable[[list[str]], bool]) -> list[str]:
@@ -76,7 +115,6 @@ def is_traceable(
     bias: bool,
     dtype: Any,
     types: dict[str, type],
-    names: list[str],
 ) -> bool:
     """Whether a step can be traced with some of the arguments traced.
 
@@ -87,10 +125,9 @@ def is_traceable(
       shape: (C, D).
       bias: whether there is a b.
       dtype: that is computed in.
-      types: how each number is traced.
-      names: of the arguments that are traced.
+      types: of the arguments that are traced, how.
     """
-    fixed = {name: value for name, value in arguments.items() if name not in names}
+    fixed = {name: value for name, value in arguments.items() if name not in types}
 
     def one_step(
         numbers: dict[str, Any], params: LinearParams, examples: Examples, key: jax.Array
@@ -104,8 +141,8 @@ def is_traceable(
         return solver.step(problem, solver.init(params, key))
 
     numbers = {
-        name: jax.ShapeDtypeStruct((), dtype if types[name] is float else types[name])
-        for name in names
+        name: jax.ShapeDtypeStruct((), dtype if kind is float else kind)
+        for name, kind in types.items()
     }
     weights = jax.ShapeDtypeStruct(shape, dtype)
     params = LinearParams(weights, jax.ShapeDtypeStruct(shape[:1], dtype) if bias else None)  # pyright: ignore[reportArgumentType]

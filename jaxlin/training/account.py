@@ -87,14 +87,21 @@ def have_grown(result: LoopResult, objective: jax.Array) -> np.ndarray:
     return ((limit > 0.0) & (np.abs(value) > limit)) | ~np.isfinite(value)
 
 
-def divergence_sentence(history: History) -> str:
-    """What happened to a fit that diverged, and what to do."""
+def divergence_sentence(history: History, fold: int | None = None) -> str:
+    """What happened to a fit that diverged, and what to do.
+
+    Args:
+      history: of the fit.
+      fold: where only the model that leaves this one out diverged, and not the one on all rows.
+    """
     epoch = len(history) + 1
+    what = f"The fit diverged in epoch {epoch}"
+    if fold is not None:
+        what = f"The model that leaves out fold {fold} diverged"
     return (
-        f"The fit diverged in epoch {epoch}: the objective left the finite numbers or grew a "
-        "millionfold. Lower the learning rate (of a line search, its longest step), or scale the "
-        "features (scaling=jaxlin.data.Scaling.standardize(x)). The error's params are the last "
-        "finite ones."
+        f"{what}: the objective left the finite numbers or grew a millionfold. Lower the learning "
+        "rate (of a line search, its longest step), or scale the features "
+        "(scaling=jaxlin.data.Scaling.standardize(x)). The error's params are the last finite ones."
     )
 
 

@@ -15,7 +15,7 @@ from jaxlin.data.order import memory_order
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, init_params
-from jaxlin.objective import check_l2
+from jaxlin.objective import Objective, check_l2
 from jaxlin.solvers.base import Examples
 
 _MANY_CLASSES = 1000
@@ -125,6 +125,20 @@ def starting_params(init: Any, bias: bool, shape: tuple[int, int], dtype: Any) -
         if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
             raise InputError("init holds NaN or infinity.")
     return jax.tree.map(lambda leaf: leaf[None], params)
+
+
+def check_remembered(objective: Objective) -> None:
+    """Raises `InputError` for a loss or a penalty that compiled programs cannot be found by."""
+    for name in ("loss", "penalty"):
+        function = getattr(objective, name)
+        try:
+            hash(function)
+        except TypeError:
+            raise InputError(
+                f"{name} must be hashable, so that compiled programs are found again; this "
+                f"{type(function).__name__} is not. Of a dataclass that holds no arrays or lists: "
+                "@dataclass(frozen=True)."
+            ) from None
 
 
 def check_l2_fits(l2: Any, dtype: Any) -> None:

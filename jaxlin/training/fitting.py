@@ -34,6 +34,7 @@ from jaxlin.training.arguments import (
     check_choices,
     check_l2_fits,
     check_params,
+    check_remembered,
     check_scaling,
     dtype_to_compute_in,
     starting_params,
@@ -136,6 +137,7 @@ def fit(
     1.0
     """
     objective = Objective(loss, l2, penalty)
+    check_remembered(objective)
     dtype = dtype_to_compute_in(x, dtype)
     users_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(dtype == jnp.float64):

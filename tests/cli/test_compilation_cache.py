@@ -63,6 +63,14 @@ def test_a_second_run_compiles_nothing_and_a_broken_entry_is_replaced_in_silence
     assert command(tmp_path) == ("7.0 0\n", "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no umask")
+def test_a_umask_that_lets_the_group_write_does_not_lose_the_cache(tmp_path: Path) -> None:
+    out, err = command(tmp_path, "import os\nos.umask(0o002)\n" + PROGRAM)
+    assert (out.split()[0], err) == ("7.0", "")
+    (entry,) = entries(tmp_path)
+    assert all(folder.stat().st_mode & 0o077 == 0 for folder in list(entry.parents)[:3])
+
+
 def test_the_users_own_word_comes_first(tmp_path: Path) -> None:
     home, own = tmp_path / "home", tmp_path / "own"
     home.mkdir()
@@ -70,6 +78,7 @@ def test_the_users_own_word_comes_first(tmp_path: Path) -> None:
         {"JAX_COMPILATION_CACHE_DIR": str(own)},
         {"JAX_COMPILATION_CACHE_DIR": ""},
         {"JAX_ENABLE_COMPILATION_CACHE": "0"},
+        {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "100"},
     ):
         out, err = command(home, **environment)
         assert (out.split()[0], err) == ("7.0", "")

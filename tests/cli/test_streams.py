@@ -194,3 +194,21 @@ def test_json_has_no_word_for_infinity(tmp_path: Path, capsys: pytest.CaptureFix
     np.savez(tmp_path / "t.npz", x=np.full((1, 10), 3.0, np.float32))
     found = Run(capsys, "predict", tmp_path / "big", tmp_path / "t.npz", "--scores", "--json")
     assert found.json["scores"] == [[None, None]]
+
+
+def test_a_table_that_is_too_wide_is_not_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.table import Table
+
+    from jaxlin.cli.output import show
+
+    monkeypatch.setenv("COLUMNS", "30")
+    table = Table("first", "second", "third", "fourth", "fifth")
+    for column in table.columns:
+        column.min_width = 8
+    table.add_row("1", "2", "3", "4", "the-last")
+    show(table, "words that are broken where the terminal ends")
+    out = capsys.readouterr().out
+    assert "the-last" in out
+    assert max(map(len, out.splitlines()[-2:])) <= 30

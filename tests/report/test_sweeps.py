@@ -159,3 +159,9 @@ def test_a_grid_of_which_all_diverged_is_a_picture_too(tmp_path: Path) -> None:
     seen = view(None, (0, 1, 2, 3), l2=[0.1, 1.0], learning_rate=[0.1, 1.0])
     plots.save(tmp_path / "p.png", sweep_plots.sweep(seen))
     assert not stars(sweep_plots.sweep(seen).axes[0])
+
+
+def test_a_single_setting_is_called_by_its_l2() -> None:
+    table = {"loss": np.array(["svm"], object), "l2": np.array([0.1])}
+    assert SweepView(table, ("loss", "l2"), 0).told == ["l2"]
+    assert SweepView(table, ("loss",), 0).told == ["loss"]

@@ -41,6 +41,7 @@ def test_the_table_is_a_data_frame_with_a_row_a_setting(found: jaxlin.Sweep) -> 
         np.testing.assert_allclose(frame["objective"][row], value, rtol=1e-5)
         seen = jaxlin.evaluate(fit.params, X, Y, loss=SOFTMAX)
         np.testing.assert_allclose(frame["accuracy"][row], float(seen.accuracy), atol=1e-6)
+        assert frame["accuracy"][row] in np.arange(301) / 300
         held_out = jaxlin.evaluate(fit.params, *HELD_OUT, loss=SOFTMAX)
         np.testing.assert_allclose(
             frame["validation_loss"][row], float(held_out.objective), rtol=1e-5
@@ -177,7 +178,7 @@ def test_what_diverged_is_a_row_and_an_error_where_all_did() -> None:
     assert np.isfinite(found.params.W).all()
     assert found.best == 1
     assert "2 of 3 diverged" in found.outcome
-    assert found.outcomes[0] is None
+    assert [None if o is None else o.kind for o in found.outcomes] == list(found.table["outcome"])
     with pytest.raises(jaxlin.DivergedError, match="Lower the learning rate") as one:
         found.fit(0)
     assert len(one.value.history) == 0
@@ -208,3 +209,25 @@ def test_losses_and_functions_stand_in_the_table_by_name() -> None:
     assert columns["rate"].tolist() == 8 * [1.0, 0.5]
     assert columns["layers"][0] == "(1, 2)"
     assert (columns["name"][0], columns["nesterov"][0]) == ("a", True)
+
+
+def test_settings_keep_their_names_and_their_numbers() -> None:
+    grid = {"epochs": [300], "batch_size": [16384], "learning_rate": [0.5]}
+    found = jaxlin.sweep(X, Y, loss=SOFTMAX, grid=grid, validation=HELD_OUT, patience=2)
+    assert found.table["epochs"].tolist() == [300]
+    assert found.table["epochs_run"][0] == len(found.histories[0]) < 300
+    assert "The only setting is epochs=300, batch_size=16384, learning_rate=0.5" in found.outcome
+
+
+def test_a_setting_of_which_one_folds_model_diverged_says_which() -> None:
+    """Fold 1 has nearly all of the weight: without it the huge rows count."""
+    folds = np.arange(len(Y)) % 3
+    x = np.where(folds[:, None] == 1, X, 1e3 * X)
+    found = jaxlin.sweep(
+        x, Y, loss=jaxlin.losses.squared_weston_watkins_hinge, folds=folds, solver=momentum_sgd,
+        grid={"learning_rate": [1e-12, 1e-3]}, sample_weight=np.where(folds == 1, 1.0, 1e-8),
+    )  # fmt: skip
+    assert found.table["outcome"].tolist() == ["out_of_steps", "diverged"]
+    assert len(found.histories[1]) == 4
+    with pytest.raises(jaxlin.DivergedError, match=r"^The model that leaves out fold 1 diverged:"):
+        found.fit(1)

@@ -214,7 +214,7 @@ def test_a_callback_that_stops_in_a_compacted_program_undoes_what_ran_on(
     found = jaxlin.sweep(
         X, Y, loss=SOFTMAX, grid=grid, solver=momentum_sgd, on_epoch=lambda r: r.epoch == 41
     )
-    assert found.table["epochs"].tolist() == [0, 41, 41]
+    assert found.table["epochs_run"].tolist() == [0, 41, 41]
     assert found.table["outcome"].tolist() == ["diverged"] + 2 * ["stopped_by_callback"]
     alone = jaxlin.fit(
         X, Y, loss=SOFTMAX, solver=momentum_sgd(0.02, epochs=60),

@@ -86,7 +86,7 @@ def test_patience_watches_the_fold_that_is_left_out() -> None:
             least = one.history.validation_loss.min()
             np.testing.assert_allclose(found.fold_scores["loss"][row, fold], least, rtol=1e-4)
         epochs = max(1, round(float(np.median(best))))
-        assert found.table["epochs"][row] == epochs
+        assert found.table["epochs_run"][row] == epochs
         whole = jaxlin.fit(
             X, Y, loss=HINGE, solver=solver, on_epoch=lambda r, n=epochs: r.epoch == n
         )

@@ -161,3 +161,20 @@ def test_a_float32_sweep_is_the_same_under_a_users_global_float64() -> None:
         other = jaxlin.sweep(X, Y, **options)
     assert other.params.W.dtype == jnp.float32
     np.testing.assert_allclose(other.table["objective"], narrow.table["objective"], rtol=2e-5)
+
+
+def test_whole_numbers_are_what_they_are_in_python() -> None:
+    """`10**-k` of an int32 would be 0, or an error; an index has to be one."""
+    rates = [0.1, 0.01, 0.001]
+
+    def by_power(k: int) -> solvers.SGD:
+        return momentum_sgd(10**-k)
+
+    def by_place(k: int) -> solvers.SGD:
+        return momentum_sgd(jnp.array([1.0, *rates])[k])  # pyright: ignore[reportArgumentType]
+
+    plain = jaxlin.sweep(X, Y, loss=SOFTMAX, grid={"learning_rate": rates}, solver=momentum_sgd)
+    for make in (by_power, by_place):
+        found = jaxlin.sweep(X, Y, loss=SOFTMAX, grid={"k": [1, 2, 3]}, solver=make)
+        np.testing.assert_allclose(found.table["objective"], plain.table["objective"], rtol=2e-5)
+        assert len(set(found.table["seconds"])) == 1  # one program

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,16 @@ X, Y = clouds()
 
 def make(learning_rate: float) -> solvers.SGD:
     return solvers.SGD(optax.sgd(learning_rate))
+
+
+@dataclasses.dataclass
+class Unhashable:
+    """A loss as someone might write it."""
+
+    scale: float = 1.0
+
+    def __call__(self, scores: Any, labels: Any) -> Any:
+        return self.scale * SOFTMAX(scores, labels)
 
 
 ZERO = jaxlin.init_params(D, C)
@@ -57,6 +68,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "other names": (
         {"grid": [{"l2": 1}, {"momentum": 0.1}]},
         r"grid\[1\] has the names \['momentum'\], but grid\[0\] has \['l2'\]",
+    ),
+    "a number without end": ({"grid": {"learning_rate": [10**400]}, "solver": make}, "be finite"),
+    "a name of the results": (
+        {"grid": {"accuracy": [1]}, "solver": lambda accuracy: make(accuracy)},
+        "grid has 'accuracy', which is a column of results",
+    ),
+    "a loss without a hash": (
+        {"grid": {"l2": [1]}, "loss": Unhashable()}, "loss must be hashable.* this Unhashable is"
     ),
     "a name nobody takes": ({"grid": {"lr": [1]}}, "grid has 'lr', which nothing takes: without"),
     "a name the function does not take": (
@@ -122,6 +141,13 @@ def test_wrong_arguments_are_named(name: str) -> None:
     arguments, message = WRONG[name]
     with pytest.raises(jaxlin.InputError, match=message):
         jaxlin.sweep(X, Y, **{"loss": SOFTMAX, **arguments})
+
+
+def test_a_loss_without_a_hash_is_named_by_fit_too() -> None:
+    with pytest.raises(jaxlin.InputError, match="loss must be hashable"):
+        jaxlin.fit(X, Y, loss=Unhashable())
+    with pytest.raises(jaxlin.InputError, match="penalty must be hashable"):
+        jaxlin.fit(X, Y, loss=SOFTMAX, penalty=Unhashable())  # pyright: ignore[reportArgumentType]
 
 
 def test_an_error_of_the_users_function_shows_as_itself() -> None:
