@@ -8,6 +8,7 @@ switch other than it was: off.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis
@@ -18,8 +19,14 @@ import pytest
 # JAX_PLATFORMS=cuda scripts/test
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
-# The commands keep what they compile where the user says, in tests nowhere.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")
+# What is traced anew is often the program of an earlier test, or of another process: a session
+# compiles it once. Its folder is its own, so that every session compiles all that it tests.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="jaxlin-tests-", ignore_cleanup_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

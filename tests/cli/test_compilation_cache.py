@@ -30,7 +30,9 @@ def command(home: Path | None, program: str = PROGRAM, **environment: str) -> tu
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("XDG", "HOME", "LOCALAPPDATA", "JAX_COMPILATION_CACHE"))
+        if not key.startswith(
+            ("XDG", "HOME", "LOCALAPPDATA", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
+        )
     }
     home_set = {} if home is None else {"HOME": str(home)}
     done = subprocess.run(
