@@ -92,7 +92,7 @@ def test_duplicated_rows_and_constant_features() -> None:
 
 def test_fewer_examples_than_features() -> None:
     x, labels = np.random.default_rng(0).normal(size=(8, 30)), np.arange(8) % 3
-    for name in LOSSES:
+    for name in ("weston_watkins", "softmax"):  # one for each of the two methods
         assert gap(fit(name, x, labels), x, labels) < 1e-5
 
 
