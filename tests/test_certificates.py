@@ -324,7 +324,7 @@ def test_data_of_any_dtype_beyond_a_block(name: str) -> None:
     same = duality_gap(objective, params, wide, labels, weight)
     with float64_scope(True):
         expected = float(objective(params, jnp.asarray(wide), labels, jnp.asarray(weight)))
-    # Rows are wide before a loss sees them: all dtypes with one loss, all losses with the narrowest.
+    # Rows are wide before a loss sees them: one loss with all dtypes, the others with bytes.
     others = (np.float16, np.float32, np.float64) if name == "softmax" else ()
     for dtype in (np.uint8, *others):
         x = pixels.astype(dtype)

@@ -95,9 +95,7 @@ def test_the_maximum_shared_out_is_a_subgradient_and_named() -> None:
         ds[np.arange(len(y)), y] = -1.0
         return make(ds.T @ x / len(y), ds.mean(axis=0))
 
-    report = check_objective(
-        Objective(losses.crammer_singer_hinge), zero, X, Y, by_hand=shared
-    )
+    report = check_objective(Objective(losses.crammer_singer_hinge), zero, X, Y, by_hand=shared)
     assert report.verdict == "kink", report
     assert "by hand takes equal shares" in report.explanation
     assert "jax.grad takes the lowest class" in report.explanation
