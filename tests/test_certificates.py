@@ -19,6 +19,7 @@ from jaxlin.certificates import Certificate, certain_predictions, duality_gap
 from jaxlin.precision import float64_scope
 from jaxlin.row_blocks import BLOCK_ROWS
 from tests import oracles
+from tests.objective_programs import VALUE
 from tests.problems import LOSSES
 
 N, D, C, L2 = 20, 3, 3, 0.05
@@ -323,7 +324,7 @@ def test_data_of_any_dtype_beyond_a_block(name: str) -> None:
     wide = (pixels - 10.0) * 0.01
     same = duality_gap(objective, params, wide, labels, weight)
     with float64_scope(True):
-        expected = float(objective(params, jnp.asarray(wide), labels, jnp.asarray(weight)))
+        expected = float(VALUE(objective, params, wide, labels, weight))
     # Rows are wide before a loss sees them: one loss with all dtypes, the others with bytes.
     others = (np.float16, np.float32, np.float64) if name == "softmax" else ()
     for dtype in (np.uint8, *others):
