@@ -7,7 +7,10 @@ switch other than it was: off.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis
@@ -18,8 +21,18 @@ import pytest
 # JAX_PLATFORMS=cuda scripts/test
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
-# The commands keep what they compile where the user says, in tests nowhere.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")
+# What is traced anew is often the program of an earlier test, or of another process: a session
+# compiles it once. Its folder is its own, so that every session compiles all that it tests; and so
+# is that of each of its parallel workers, inside of it: an entry is not written at one go.
+given, prefix = os.environ.get("JAX_COMPILATION_CACHE_DIR"), "jaxlin-tests-"
+if given is None or os.path.basename(given).startswith(prefix):
+    folder = tempfile.mkdtemp(prefix=prefix, dir=given)
+    if given is None:
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,21 @@ import jax
 compiled = []
 jax.monitoring.register_event_listener(
     lambda event, **_: compiled.append(1) if event.endswith("/cache_misses") else None)
-print(float(jax.jit(lambda x: x * 2.0 + 1.0)(3.0)), len(compiled))
+def show():
+    compiled.clear()
+    print(float(jax.jit(lambda x: x * 2.0 + 1.0)(3.0)), len(compiled))
+show()
+"""
+# The same again after each kind of damage to its entry, all in one process.
+DAMAGE = """
+import pathlib, zlib
+entry = pathlib.Path(ENTRY)
+whole = entry.read_bytes()
+for broken in (b"", whole[: len(whole) // 2], zlib.compress(b"abcd" * 300), b"text"):
+    entry.write_bytes(broken)
+    jax.clear_caches()
+    show()
+    assert len(entry.read_bytes()) > len(whole) // 2
 """
 
 
@@ -30,7 +43,9 @@ def command(home: Path | None, program: str = PROGRAM, **environment: str) -> tu
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("XDG", "HOME", "LOCALAPPDATA", "JAX_COMPILATION_CACHE"))
+        if not key.startswith(
+            ("XDG", "HOME", "LOCALAPPDATA", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
+        )
     }
     home_set = {} if home is None else {"HOME": str(home)}
     done = subprocess.run(
@@ -53,13 +68,9 @@ def test_a_second_run_compiles_nothing_and_a_broken_entry_is_replaced_in_silence
     folder = cache_folder({"HOME": str(tmp_path)}, sys.platform)
     assert folder == entry.parent.parent
     assert entry.parent.stat().st_mode & 0o077 == 0
-    assert command(tmp_path) == ("7.0 0\n", "")
-    whole = entry.read_bytes()
-    for broken in (b"", whole[: len(whole) // 2], zlib.compress(b"abcd" * 300), b"text"):
-        entry.write_bytes(broken)
-        assert command(tmp_path) == ("7.0 1\n", "")
-        assert len(entry.read_bytes()) > len(whole) // 2
-        assert entries(tmp_path) == [entry]
+    damage = PROGRAM + DAMAGE.replace("ENTRY", repr(str(entry)))
+    assert command(tmp_path, damage) == ("7.0 0\n" + 4 * "7.0 1\n", "")
+    assert entries(tmp_path) == [entry]
     assert command(tmp_path) == ("7.0 0\n", "")
 
 
