@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.experimental import checkify
 
 from jaxlin.checks import check_positive
@@ -85,6 +86,16 @@ class _Prepared(NamedTuple):
         return jnp.squeeze(values, self.axis).astype(self.dtype)
 
 
+@jax.jit
+def _check_labels(are_valid: jax.Array, labels: jax.Array) -> None:
+    """For checkify alone, which numbers its checks as they are traced.
+
+    Traced once a shape, by a jit of its own: a program that held another number each time would
+    never be found in a compilation cache.
+    """
+    checkify.debug_check(are_valid, "labels must lie in 0..C-1, got {labels}", labels=labels)
+
+
 def _prepare(
     scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike, axis: int = -1
 ) -> _Prepared:
@@ -94,9 +105,8 @@ def _prepare(
     labels = class_indices(labels, num_classes)
     assert_shape(labels, np.delete(scores.shape, axis).tolist())
     valid = (labels >= 0) & (labels < num_classes)
-    checkify.debug_check(
-        jnp.all(valid), "labels must lie in 0..C-1, got {labels}", labels=jnp.asarray(labels)
-    )
+    if isinstance(valid, Tracer):  # what can be seen has been looked at
+        _check_labels(jnp.all(valid), labels)
     along = [1] * scores.ndim
     along[axis] = num_classes
     classes = jnp.arange(num_classes, dtype=jnp.int32).reshape(along)

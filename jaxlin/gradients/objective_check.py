@@ -23,6 +23,7 @@ from jaxlin.gradients.closed_form import HostProblem, has_closed_form, joined
 from jaxlin.gradients.comparison import leaves_like, leaves_of
 from jaxlin.gradients.evaluation import widened
 from jaxlin.gradients.explanations import Explanation, explain_shapes
+from jaxlin.gradients.extrapolation import extrapolate
 from jaxlin.gradients.function_check import check_function
 from jaxlin.gradients.objective_audit import AUTODIFF, BY_HAND, Audit, Seen, Witness
 from jaxlin.gradients.objective_programs import Evaluated, evaluated, witnessed
@@ -246,7 +247,10 @@ class _Inputs:
             which = jnp.asarray(coordinates.astype(np.int32))
             steps = jnp.asarray(self._largest_steps()[coordinates])
             found = jax.device_get(witnessed(*self.arguments(np.dtype(np.float64)), which, steps))
-        limit = found.numerical
+        with np.errstate(all="ignore"):  # what is not finite does not count
+            noise = found.sides.noise(float(np.finfo(np.float64).eps))
+            quotients, steps = found.sides.central
+            limit = extrapolate(quotients, steps, noise, is_central=True)
         return Witness(coordinates, found.forward, limit.value, limit.error, limit.step)
 
 
