@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 import jaxlin
 from jaxlin import losses
-from jaxlin.checks import as_features
+from jaxlin.checks import _aligned_copy, as_features
 from jaxlin.data import order as orders
 from jaxlin.data.order import epoch_order, memory_order, rows_together
 from jaxlin.solvers import SGD, GradientDescent
@@ -89,6 +91,22 @@ def test_a_copy_in_an_order_is_the_copy_in_that_order(dtype: str, layout: str) -
     plain = as_features(given, jnp.float32)
     assert found.dtype == plain.dtype
     assert np.array_equal(np.asarray(found), np.asarray(plain)[order])
+
+
+@pytest.mark.parametrize("layout", ["F", "columns", "float64"])
+def test_a_copy_in_an_order_takes_no_second_copy(layout: str) -> None:
+    whole = np.ones((40_000, 257), np.float64 if layout == "float64" else np.float32)
+    x = np.asfortranarray(whole[:, :256]) if layout == "F" else whole[:, :256]
+    order = np.random.default_rng(0).permutation(len(x)).astype(np.int32)
+    kept = 4 * x.size
+    tracemalloc.start()
+    try:
+        copy = _aligned_copy(x, np.dtype(np.float32), order)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert copy.all()
+    assert peak < 1.9 * kept
 
 
 def test_what_is_not_finite_is_found_in_any_order() -> None:

@@ -2,7 +2,8 @@
 
 The library is made by the first of `$CXX`, `c++`, `g++`, `clang++` that can, into the user's cache
 folder (`$XDG_CACHE_HOME/jaxlin`, or `~/.cache/jaxlin`), under a name that changes with the source,
-the compiler, the processor and jaxlib. `JAXLIN_KERNELS=off` leaves everything to XLA.
+the compiler, the processor and jaxlib, and tells what the file holds: a damaged one is made again.
+The libraries that were used last are kept. `JAXLIN_KERNELS=off` leaves everything to XLA.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import hashlib
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
+import time
 
 import jax
 import jaxlib.version
@@ -27,8 +31,13 @@ _FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
 _COMPILERS = ("c++", "g++", "clang++")
 _SECONDS = 120
 
+# A home folder may serve machines with different processors, and several versions.
+_MOST_KEPT = 16
+_DAY = 86_400.0
 
-@functools.cache
+_lock = threading.Lock()
+
+
 def why_not() -> str | None:
     """None where the kernels are compiled, loaded and registered; else what stood in the way.
 
@@ -36,6 +45,12 @@ def why_not() -> str | None:
     >>> why is None or isinstance(why, str)
     True
     """
+    with _lock:  # a target can be registered once
+        return _load()
+
+
+@functools.cache
+def _load() -> str | None:
     if os.environ.get("JAXLIN_KERNELS", "").lower() in ("off", "0", "false", "no"):
         return "JAXLIN_KERNELS is off"
     try:
@@ -43,7 +58,7 @@ def why_not() -> str | None:
         for name in _TARGETS:
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(name, capsule, platform="cpu")
-    except (OSError, AttributeError, ValueError, subprocess.SubprocessError) as problem:
+    except (OSError, AttributeError, ValueError, RuntimeError) as problem:
         return f"the kernels cannot be had: {problem}"
     return None
 
@@ -65,38 +80,75 @@ def cache_folder() -> pathlib.Path:
 
 def _library() -> pathlib.Path:
     """The compiled library's path; compiled if it is not there."""
-    compiler = _compiler()
-    path = cache_folder() / f"rows-{_digest(compiler)}.so"
-    if not _is_ours(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _compile(compiler, path)
-    return path
+    folder, problem = cache_folder(), OSError("there is no C++ compiler")
+    for compiler in _compilers():
+        key = _key(compiler)
+        path = _ready(folder, key)
+        if path is not None:
+            return path
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path = _compile(compiler, folder, key)
+        except (OSError, subprocess.SubprocessError) as why:
+            problem = OSError(str(why))
+            continue
+        _clean_up(folder)
+        return path
+    raise problem
 
 
-def _is_ours(path: pathlib.Path) -> bool:
-    """Whether a file is there that nobody else could have put there."""
-    try:
-        seen = path.stat()
-    except FileNotFoundError:
-        return False
-    if hasattr(os, "getuid") and (seen.st_uid != os.getuid() or seen.st_mode & 0o022):
-        raise OSError(f"{path} belongs to, or can be written by, somebody else")
-    return True
+def _ready(folder: pathlib.Path, key: str) -> pathlib.Path | None:
+    """A whole library of this key that nobody else could have put there."""
+    for path in sorted(folder.glob(f"rows-{key}-*.so")):
+        try:
+            seen, content = path.stat(), path.read_bytes()
+        except FileNotFoundError:  # another process has tidied up
+            continue
+        if hasattr(os, "getuid") and (seen.st_uid != os.getuid() or seen.st_mode & 0o022):
+            raise OSError(f"{path} belongs to, or can be written by, somebody else")
+        if path.name != _name(key, content):  # loading it could end the process
+            continue
+        if time.time() - seen.st_mtime > _DAY:
+            with contextlib.suppress(OSError):
+                os.utime(path)  # it is in use
+        return path
+    return None
 
 
-def _compiler() -> str:
-    given = os.environ.get("CXX", "").split()
-    for name in (*given[:1], *_COMPILERS):
-        found = shutil.which(name)
-        if found:
-            return found
-    raise OSError("there is no C++ compiler")
+def _name(key: str, content: bytes) -> str:
+    return f"rows-{key}-{hashlib.sha256(content).hexdigest()[:16]}.so"
 
 
-def _digest(compiler: str) -> str:
+def _clean_up(folder: pathlib.Path) -> None:
+    """Removes libraries that were not used for long, and what was left half made."""
+
+    def age(path: pathlib.Path) -> float:
+        try:
+            return time.time() - path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    old = sorted(folder.glob("rows-*.so"), key=age)[_MOST_KEPT:]
+    old += [path for path in folder.glob("making-*.so") if age(path) > _DAY]
+    for path in old:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _compilers() -> list[tuple[str, ...]]:
+    """The commands of all that are there: a program and what comes before the flags."""
+    given = os.environ.get("CXX", "").strip()
+    commands = [[given] if shutil.which(given) else shlex.split(given)]
+    commands += [[name] for name in _COMPILERS]
+    found = [(shutil.which(words[0]), *words[1:]) for words in commands if words]
+    return [(program, *rest) for program, *rest in found if program]
+
+
+def _key(compiler: tuple[str, ...]) -> str:
     """Changes with whatever the compiled library depends on."""
-    about = os.stat(os.path.realpath(compiler))
-    words = (compiler, about.st_size, about.st_mtime_ns, jaxlib.version.__version__, _FLAGS)
+    programs = [os.stat(os.path.realpath(found)) for found in map(shutil.which, compiler) if found]
+    about = [(program.st_size, program.st_mtime_ns) for program in programs]
+    words = (compiler, about, jaxlib.version.__version__, _FLAGS)
     digest = hashlib.sha256(repr((*words, platform.machine(), _processor())).encode())
     digest.update(_SOURCE.read_bytes())
     return digest.hexdigest()[:32]
@@ -111,20 +163,22 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _compile(compiler: str, path: pathlib.Path) -> None:
+def _compile(compiler: tuple[str, ...], folder: pathlib.Path, key: str) -> pathlib.Path:
     """Writes the library, whole or not at all; several processes may do so at once."""
-    handle, name = tempfile.mkstemp(suffix=".so", prefix="making-", dir=path.parent)
+    handle, made = tempfile.mkstemp(suffix=".so", prefix="making-", dir=folder)
     os.close(handle)
-    command = [compiler, *_FLAGS, "-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o", name]
+    command = [*compiler, *_FLAGS, "-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o", made]
     try:
         done = subprocess.run(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_SECONDS
         )
         if done.returncode != 0:
             last_words = " ".join(done.stderr.split())[-300:]
-            raise OSError(f"{compiler} failed: {last_words}")
-        os.chmod(name, 0o700)
-        os.replace(name, path)
+            raise OSError(f"{shlex.join(compiler)} failed: {last_words}")
+        os.chmod(made, 0o700)
+        path = folder / _name(key, pathlib.Path(made).read_bytes())
+        os.replace(made, path)
+        return path
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+            os.unlink(made)

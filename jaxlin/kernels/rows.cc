@@ -1,8 +1,10 @@
 // Scores and gradients of a minibatch that is drawn from rows of a larger array.
 //
 // Both are products with few columns, one for each class, over many features. Each operation hands out
-// fixed pieces of work to whatever threads there are, so that a result does not depend on how
-// many: the rows of the scores, the features of the gradient. No piece is summed by two threads.
+// fixed pieces of work to whatever threads there are, so that a result does not depend on which of
+// them comes first: rows for the scores; rows, or features, for the gradient. No piece is summed by
+// two threads. How many pieces of rows a gradient has, and so its last bits, depends on the size of
+// the pool.
 
 #include <algorithm>
 #include <atomic>
@@ -12,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <type_traits>
 
@@ -40,6 +43,7 @@ constexpr int kPanelRows = 64;   // rows that are converted at a time for it
 constexpr int kGroupRows = 32;  // rows that a piece of the scores holds
 
 typedef float Vector __attribute__((vector_size(kLanes * 4)));
+typedef int32_t Mask __attribute__((vector_size(kLanes * 4)));
 typedef float LooseVector __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
 inline Vector Load(const float* p) { return *reinterpret_cast<const LooseVector*>(p); }
@@ -85,12 +89,18 @@ inline void InRegister(Vector& v) {
 // all are taken nobody looks at `run` again: a thread that comes too late does no harm.
 struct Job {
   std::atomic<int64_t> taken{0}, from_front{0}, from_back{0}, done{0};
+  std::atomic<bool> failed{false};
   int64_t count;
   std::function<void(int64_t)> run;
 
   void Work(bool is_caller) {
-    for (; taken.fetch_add(1) < count; done.fetch_add(1))
-      run(is_caller ? from_front.fetch_add(1) : count - 1 - from_back.fetch_add(1));
+    for (; taken.fetch_add(1) < count; done.fetch_add(1)) {
+      try {
+        run(is_caller ? from_front.fetch_add(1) : count - 1 - from_back.fetch_add(1));
+      } catch (...) {  // no memory: a thread of the pool must not end of it
+        failed.store(true);
+      }
+    }
   }
 };
 
@@ -112,6 +122,7 @@ class Team {
     return *team;
   }
 
+  // Throws std::bad_alloc where a piece found no memory, once nobody works any more.
   void Run(ffi::ThreadPool& pool, int64_t count, std::function<void(int64_t)> run) {
     const int64_t helpers = std::min<int64_t>(pool.num_threads(), count) - 1;
     if (helpers <= 0) {
@@ -126,12 +137,16 @@ class Team {
       job_ = job;
       posts_.fetch_add(1);
     }
-    for (int64_t i = waiting_.load(); i < helpers; ++i) pool.Schedule([this, job] { Help(job); });
+    try {
+      for (int64_t i = waiting_.load(); i < helpers; ++i) pool.Schedule([this, job] { Help(job); });
+    } catch (const std::bad_alloc&) {  // then with fewer: those that came use what is on this stack
+    }
     job->Work(true);
     for (int spins = 0; job->done.load() < count; ++spins) {
       Pause();
       if (spins > 10000) std::this_thread::yield();
     }
+    if (job->failed.load()) throw std::bad_alloc();
   }
 
  private:
@@ -164,7 +179,21 @@ class Team {
 inline float Widen(float v) { return v; }
 inline float Widen(uint8_t v) { return v; }
 inline float Widen(int8_t v) { return v; }
-inline float Widen(_Float16 v) { return v; }
+#if defined(__FLT16_MAX__)
+typedef _Float16 Float16;
+inline float Widen(Float16 v) { return v; }
+#else  // older compilers
+struct Float16 { uint16_t bits; };
+inline float Widen(Float16 v) {
+  const uint32_t exponent = v.bits >> 10 & 31, fraction = v.bits & 1023;
+  float f = fraction * 0x1p-24f;  // below the normal numbers
+  if (exponent) {
+    const uint32_t bits = (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
+    std::memcpy(&f, &bits, 4);
+  }
+  return v.bits >> 15 ? -f : f;
+}
+#endif
 struct BFloat16 { uint16_t bits; };
 inline float Widen(BFloat16 v) {
   uint32_t bits = uint32_t{v.bits} << 16;
@@ -199,8 +228,8 @@ struct Fetch {
 };
 
 // Products of kR rows with kC columns; the rows that come next are fetched on the way. Where the size
-// is no multiple of the lanes, the last vector reaches back, and `tails` has zeros for what was
-// counted.
+// is no multiple of the lanes, the last vector reaches back, and has zeros for what was counted: the
+// columns' in `tails`, and the row's too, as it may be infinite.
 template <int kR, int kC>
 void Dots(const float* const* x, Fetch& fetch, const float* w, const float* tails,
           int64_t size, int64_t batch, float* out) {
@@ -224,9 +253,11 @@ void Dots(const float* const* x, Fetch& fetch, const float* w, const float* tail
     }
   }
   if (whole < size) {
+    Mask is_new = {};
+    for (int lane = 0; lane < kLanes; ++lane) is_new[lane] = lane < whole + kLanes - size ? 0 : -1;
 #pragma GCC unroll 8
     for (int r = 0; r < kR; ++r) {
-      const Vector row = Load(rows[r] + size - kLanes);
+      const Vector row = (Vector)((Mask)Load(rows[r] + size - kLanes) & is_new);
 #pragma GCC unroll 8
       for (int c = 0; c < kC; ++c) sums[c][r] += row * Load(tails + c * kLanes);
     }
@@ -457,17 +488,22 @@ ffi::Error WithBatch(const ffi::AnyBuffer& x, const ffi::Buffer<ffi::S32>& rows,
                      const ffi::Buffer<ffi::F32>& scale, const Run& run) {
   const auto typed = [&](auto zero) {
     using T = decltype(zero);
-    run(Batch<T>{static_cast<const T*>(x.untyped_data()), rows.typed_data(),
-                 upcoming.element_count() == rows.element_count() ? upcoming.typed_data() : nullptr,
-                 static_cast<int64_t>(rows.element_count()), x.dimensions()[1], OrNull(shift),
-                 OrNull(scale)});
+    const Batch<T> batch{static_cast<const T*>(x.untyped_data()), rows.typed_data(),
+                         upcoming.element_count() == rows.element_count() ? upcoming.typed_data() : nullptr,
+                         static_cast<int64_t>(rows.element_count()), x.dimensions()[1], OrNull(shift),
+                         OrNull(scale)};
+    try {
+      run(batch);
+    } catch (const std::bad_alloc&) {
+      return ffi::Error(ffi::ErrorCode::kResourceExhausted, "no memory for a minibatch's products");
+    }
     return ffi::Error::Success();
   };
   switch (x.element_type()) {
     case ffi::F32: return typed(float{});
     case ffi::U8: return typed(uint8_t{});
     case ffi::S8: return typed(int8_t{});
-    case ffi::F16: return typed(_Float16{});
+    case ffi::F16: return typed(Float16{});
     case ffi::BF16: return typed(BFloat16{});
     default: return ffi::Error::InvalidArgument("features of this dtype have no kernel");
   }

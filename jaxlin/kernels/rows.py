@@ -156,11 +156,30 @@ def _scores(W: jax.Array, *others: jax.Array) -> jax.Array:
 
 
 def _forward(W: jax.Array, *others: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    return _scores_of_models(W, *others), others
+    return _scores(W, *others), others
 
 
 def _backward(others: tuple[jax.Array, ...], slopes: jax.Array) -> Any:
-    return _gradient_of_models(slopes, *others), None, None, None, None, None
+    return _gradient(slopes, *others), None, None, None, None, None
 
 
 _scores.defvjp(_forward, _backward)
+
+
+# Each of the two products is the other's derivative: so there are second derivatives too.
+@jax.custom_vjp
+def _gradient(slopes: jax.Array, *others: jax.Array) -> jax.Array:
+    return _gradient_of_models(slopes, *others)
+
+
+def _gradient_forward(
+    slopes: jax.Array, *others: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    return _gradient(slopes, *others), others
+
+
+def _gradient_backward(others: tuple[jax.Array, ...], direction: jax.Array) -> Any:
+    return _scores(direction, *others), None, None, None, None, None
+
+
+_gradient.defvjp(_gradient_forward, _gradient_backward)

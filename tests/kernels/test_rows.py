@@ -90,6 +90,28 @@ def test_scores_and_gradient_are_numpys(always_kernels, dtype, is_scaled):
 
 
 @needs_kernels
+def test_an_infinite_feature_gives_an_infinite_score(always_kernels):
+    x, W, _, _, _ = problem(SHAPES[1], "float32")
+    place = x.shape[1] - 4  # the last vector reaches back so far, whatever the processor
+    scores = row_scores(jnp.abs(W), x.at[3, place].set(jnp.inf), jnp.array([3], jnp.int32), None)
+    assert np.isposinf(np.asarray(scores)).all()
+
+
+@needs_kernels
+def test_second_derivatives_are_xlas(always_kernels, monkeypatch):
+    x, W, chosen, _, scaling = problem(SHAPES[1], "float32")
+
+    def along(W):  # the Hessian in a direction
+        gradient = jax.grad(lambda W: jnp.sum(jnp.sin(row_scores(W, x, chosen, scaling))))
+        return jax.grad(lambda W: jnp.vdot(gradient(W), jnp.ones_like(W)))(W)
+
+    found = jax.jit(jax.vmap(along))(jnp.stack([W, 2 * W]))
+    monkeypatch.setattr(rows, "_FEWEST_NUMBERS", 1 << 40)
+    for i in range(2):
+        np.testing.assert_allclose(found[i], along((i + 1) * W), rtol=1e-3, atol=1e-2)
+
+
+@needs_kernels
 def test_models_share_a_product(always_kernels):
     x, W, chosen, _, scaling = problem(SHAPES[1], "uint8")
     models = jnp.stack([W, 2 * W, -W, 0 * W])
