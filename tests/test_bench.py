@@ -324,6 +324,7 @@ def fake_record(jaxlins_objective: float = 0.4) -> dict[str, Any]:
         "grid": {
             "dataset": floats, "models": 32, "epochs": 10, "batch_size": 256, "flops": 3.2e10,
             "matrix_flops": [1e10], "sweep_seconds": [4.0, 5.0, 3.0],
+            "sweep_epoch_seconds": [0.4, 0.5, 0.3],
             "sklearn_fit_seconds": [3.0, 4.0, 5.0], "answers": {"largest_difference": 1e-4},
             "more_models": 48, "more_models_seconds": [9.0, 6.0],
         },

@@ -19,7 +19,7 @@ from jaxlin.data.scaling import Scaling
 from jaxlin.kernels import row_scores
 from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
-from jaxlin.precision import compute_dtype
+from jaxlin.precision import compute_dtype, product
 
 GradientMethod = Literal["autodiff", "by_hand", "numerical"]
 GRADIENT_METHODS: tuple[GradientMethod, ...] = ("autodiff", "by_hand", "numerical")
@@ -128,15 +128,13 @@ class Problem(NamedTuple):
     def _data_term(self, params: LinearParams, examples: Examples) -> tuple[jax.Array, _Sums]:
         labels, weight = examples.labels, examples.weight
         if self.source is None:
-            x = self.prepared(params, examples.x)
-            value, s = self.objective.data_term(params, x, labels, weight)
-            correct = metrics.is_correct(s, labels)
+            s = product(params.W, self.prepared(params, examples.x), (1, 1))
         else:
             rows = examples.x
             s = row_scores(params.W, self.source, rows.now, self.scaling, rows.soon)
-            s = s if params.b is None else s + params.b[:, None]
-            value = self.objective.data_term_by_class(s, labels, weight)
-            correct = metrics.is_correct(s, labels, axis=0)
+        s = s if params.b is None else s + params.b[:, None]
+        value = self.objective.data_term_by_class(s, labels, weight)
+        correct = metrics.is_correct(s, labels, axis=0)
         return value, _Sums(value, jnp.sum(jnp.where(correct, 0.0, weight)))
 
     def _block_sums(self, params: LinearParams, examples: Examples) -> _Sums:

@@ -35,7 +35,7 @@ from jaxlin.solvers.standing import Standing, Stopping
 _BLOCK_SECONDS = 0.1
 
 # The most epochs a block can hold, and the most rows whose order is drawn ahead for it.
-_MOST_EPOCHS, _MOST_ROWS = 64, 1 << 20
+_MOST_EPOCHS, _MOST_ROWS = 64, 1 << 18
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

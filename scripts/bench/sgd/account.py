@@ -101,8 +101,16 @@ def _grid_section(measured: Mapping[str, Any]) -> Section:
     peer = median(measured["sklearn_fit_seconds"])
     number = dict(grid_values(measured))
     first, second = measured["more_models_seconds"]
+    of_call = 100 * measured["flops"] / median(measured["matrix_flops"]) / seconds
+    an_epoch = median(measured["sweep_epoch_seconds"])
     rows = [
-        ["`sweep`", str(measured["models"]), f"{seconds:.3g}", ratio(number["grid_share"])],
+        [
+            "`sweep`, an epoch",
+            str(measured["models"]),
+            f"{an_epoch:.3g}",
+            ratio(number["grid_share"]),
+        ],
+        ["`sweep`", str(measured["models"]), f"{seconds:.3g}", ratio(of_call)],
         [
             "scikit-learn, one by one",
             str(measured["models"]),
@@ -115,7 +123,8 @@ def _grid_section(measured: Mapping[str, Any]) -> Section:
     off = 100 * measured["answers"]["largest_difference"]
     text = (
         f"{measured['dataset']}, {epochs} epochs, batch {measured['batch_size']}, models of other "
-        "l2 and learning rates; whole calls, from NumPy arrays on. Of scikit-learn's fits "
+        "l2 and learning rates; whole calls, from NumPy arrays on, and what an epoch more "
+        "costs. Of scikit-learn's fits "
         f"{len(measured['sklearn_fit_seconds'])}, of as many settings, are measured "
         f"({peer:.3g} s each, the median) and multiplied. Three models beside `fit` alone with the "
         f"same key: objectives, judged outside, differ by {off:.2g} % at most."

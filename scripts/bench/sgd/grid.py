@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -11,7 +12,7 @@ import optax
 import jaxlin
 from bench.harness.options import Options
 from bench.harness.parts import Data
-from bench.harness.timing import Say, alternate, seconds
+from bench.harness.timing import Say, alternate, per_epoch, seconds, two_runs
 from bench.objective import judge
 from bench.sgd.limit import MatrixRate, square_size
 from bench.sgd.sklearn_common import SklearnSolver
@@ -131,10 +132,12 @@ def measure(
 
     peer = OneFit()
     peer.set_objective(task)
+    runs = {1: _Sweeps(task, grid, 1), epochs: sweep}
+    runs[1]()
     taken = alternate(
         {
             "matrix": MatrixRate(square_size(options.quick)),
-            "sweep": lambda: seconds(sweep),
+            "sweep": functools.partial(two_runs, lambda budget: runs[budget](), 1, epochs),
             "sklearn": lambda: seconds(lambda: peer.run(epochs)),
         },
         options.repeats,
@@ -148,7 +151,8 @@ def measure(
         "batch_size": task.batch_size,
         "flops": task.flops * models * epochs,
         "matrix_flops": taken["matrix"],
-        "sweep_seconds": taken["sweep"],
+        "sweep_seconds": [long for _, long in taken["sweep"]],
+        "sweep_epoch_seconds": [per_epoch(of_runs, 1, epochs) for of_runs in taken["sweep"]],
         "sklearn_fit_seconds": taken["sklearn"],
         "answers": answers,
         "more_models": more_models,

@@ -33,7 +33,7 @@ def rows(solvers: list[BaseSolver], data: list[Data], repeats: int, say: Say) ->
     for solver, one in zip(solvers, data, strict=True):
         say(f"  {one.name}")
         solver.set_objective(Task(one))
-        more = max(1, min(10, 1_000_000 // len(one.x)))
+        more = max(5, min(50, 3_000_000 // len(one.x)))
         solver.run(1)
         solver.run(1 + more)
         measures[one.name] = functools.partial(_cost, solver, more, len(one.x))
