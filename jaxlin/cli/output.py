@@ -56,7 +56,10 @@ def show(*renderables: Any) -> None:
     width = console.width
     for renderable in renderables:
         needed = 0
-        if isinstance(renderable, Table):
+        # A column that folds loses nothing: a path goes on in the next line.
+        if isinstance(renderable, Table) and not any(
+            column.overflow == "fold" for column in renderable.columns
+        ):
             wide = console.options.update(width=_WIDEST)
             size = Measurement.get(console, wide, renderable)
             # What wraps narrows a table down to its minimum and a little more.

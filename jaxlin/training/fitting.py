@@ -130,6 +130,7 @@ def fit(
       InputError: an argument is not what it has to be; the message names it.
       DivergedError: the fit left the finite numbers. It carries the last finite parameters.
 
+    >>> import numpy as np
     >>> from jaxlin import losses
     >>> x = np.array([[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.9, 0.2]])
     >>> found = fit(x, [0, 1, 0, 1], loss=losses.softmax_cross_entropy, l2=1e-3)
@@ -205,6 +206,7 @@ def evaluate(
     Returns:
       `Evaluation(objective, accuracy)`, scalars; the objective is the mean loss alone.
 
+    >>> import numpy as np
     >>> from jaxlin import losses
     >>> params = LinearParams(jnp.array([[1.0], [-1.0]]))
     >>> x = np.array([[2], [-3], [1]], np.int8)
