@@ -52,10 +52,12 @@ class MomentumSGD:
         return self.solver.step(problem, state)
 
 
-def same_objective(found: jaxlin.Sweep, row: int, fit: jaxlin.Fit, x: Any, labels: Any) -> None:
+def same_objective(
+    found: jaxlin.Sweep, row: int, fit: jaxlin.Fit, x: Any, labels: Any, narrow_rtol: float = 2e-5
+) -> None:
     """Checks a setting against the fit that trained it alone, to rounding."""
     wide = found.params.W.dtype == np.float64
-    rtol = 1e-10 if wide else 2e-5
+    rtol = 1e-10 if wide else narrow_rtol
     narrow = np.asarray(x, None if wide else np.float32)
     alone = float(fit.objective(fit.params, narrow, labels))
     np.testing.assert_allclose(found.table["objective"][row], alone, rtol=rtol)

@@ -120,7 +120,8 @@ def test_nothing_of_a_model_leaks_into_its_neighbours() -> None:
         for row in (0, 2, 3):
             np.testing.assert_array_equal(found.params.W[row], quiet.params.W[row])
         alone = jaxlin.fit(X, Y, loss=SOFTMAX, solver=make(rates[2]), init=init)
-        same_objective(found, 2, alone, X, Y)
+        # A start of 1,000 rounds its steps off by so much.
+        same_objective(found, 2, alone, X, Y, narrow_rtol=2e-4)
 
 
 def test_uint8_features_are_scaled_in_the_program() -> None:
