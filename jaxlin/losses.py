@@ -17,6 +17,7 @@ there the example's loss and gradient become NaN, never a plausible number, and
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -137,12 +138,12 @@ def _is_positive(z: jax.Array) -> jax.Array:
     return jnp.where(z <= 0.0, 0.0, jnp.ones_like(z))
 
 
-class _ClassAxisLoss:
+class _ClassAxisLoss(abc.ABC):
     """What the losses here share: classes along the last axis, or along the first."""
 
+    @abc.abstractmethod
     def _values(self, given: _Prepared) -> jax.Array:
         """One value an example, the classes' axis having length 1."""
-        raise NotImplementedError
 
     @keeps_float64
     def __call__(self, scores: jax.typing.ArrayLike, labels: jax.typing.ArrayLike) -> jax.Array:

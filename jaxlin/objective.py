@@ -109,19 +109,9 @@ class Objective:
           A scalar.
         """
         wide, x, dtype = _prepare(params, x)
-        value, _ = self.data_term(wide, x, labels, _shares(sample_weight, wide, x))
+        weight = _shares(sample_weight, wide, x)
+        value = self.data_term_of_scores(scores(wide, x), labels, weight)
         return (value + self.penalty_term(wide)).astype(dtype)
-
-    def data_term(
-        self,
-        params: LinearParams,
-        x: jax.typing.ArrayLike,
-        labels: jax.typing.ArrayLike,
-        weight: jax.Array,
-    ) -> tuple[jax.Array, jax.Array]:
-        """`sum_i weight_i L_i` with the weights as they are, and the scores (N, C)."""
-        s = scores(params, x)
-        return self.data_term_of_scores(s, labels, weight), s
 
     def data_term_of_scores(
         self, s: jax.Array, labels: jax.typing.ArrayLike, weight: jax.Array
@@ -159,7 +149,7 @@ class Objective:
         labels: jax.typing.ArrayLike,
         weight: jax.Array,
     ) -> LinearParams:
-        """Gradient of `data_term`: `dS.T @ x` for W and the column sums of `dS` for b."""
+        """Gradient of the data term: `dS.T @ x` for W and the column sums of `dS` for b."""
         loss = self.loss
         if not isinstance(loss, HandWrittenLoss):
             raise InputError(

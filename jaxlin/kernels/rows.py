@@ -9,6 +9,7 @@ it, as is everything on other platforms.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -62,7 +63,8 @@ def _may_pay(W: jax.Array, x: jax.Array) -> bool:
     is_handled = W.dtype == jnp.float32 and x.dtype.name in _DTYPES
     is_large = x.size >= _FEWEST_NUMBERS and x.shape[1] >= _FEWEST_FEATURES
     is_narrow = W.shape[0] <= _MOST_COLUMNS
-    return is_handled and is_large and is_narrow and building.why_not() is None
+    is_here = jax.default_backend() == "cpu"  # beside an accelerator it would be compiled in vain
+    return is_handled and is_large and is_narrow and is_here and building.why_not() is None
 
 
 def _by_xla(W: jax.Array, x: jax.Array, rows: jax.Array, scaling: Scaling | None) -> jax.Array:
@@ -82,8 +84,8 @@ def _as_scaling(shift: jax.Array, scale: jax.Array) -> Scaling | None:
     return Scaling(shift, scale) if scale.size else None
 
 
-# What the two kernels and their twins have in common: (matrix, x, rows, upcoming,
-# shift, scale).
+# What the two kernels and their twins take: (matrix (C, ...), x, rows, upcoming, shift, scale).
+_Product = Callable[..., jax.Array]
 
 
 def _scores_by_xla(
@@ -118,36 +120,27 @@ def _gradient_by_kernel(slopes: jax.Array, *others: jax.Array) -> jax.Array:
     return _call("jaxlin_row_gradient", (slopes.shape[0], others[0].shape[1]), slopes, *others)
 
 
-@jax.custom_batching.custom_vmap
-def _scores_of_models(W: jax.Array, *others: jax.Array) -> jax.Array:
-    return jax.lax.platform_dependent(W, *others, cpu=_scores_by_kernel, default=_scores_by_xla)
+def _of_models(kernel: _Product, by_xla: _Product) -> _Product:
+    """A product for one matrix or, under `vmap`, for those of many models at once."""
+
+    @jax.custom_batching.custom_vmap
+    def one(matrix: jax.Array, *others: jax.Array) -> jax.Array:
+        return jax.lax.platform_dependent(matrix, *others, cpu=kernel, default=by_xla)
+
+    @one.def_vmap
+    def _(num_models: int, in_batched: list[bool], matrix: jax.Array, *others: jax.Array) -> Any:
+        is_shared = in_batched[0] and not any(in_batched[1:])
+        if not is_shared or num_models * matrix.shape[1] > _MOST_COLUMNS:
+            axes = [0 if batched else None for batched in in_batched]
+            return jax.vmap(by_xla, axes)(matrix, *others), True
+        flat = one(matrix.reshape(-1, matrix.shape[2]), *others)
+        return flat.reshape(*matrix.shape[:2], -1), True
+
+    return one
 
 
-@_scores_of_models.def_vmap
-def _(num_models: int, in_batched: list[bool], W: jax.Array, *others: jax.Array) -> Any:
-    is_shared = in_batched[0] and not any(in_batched[1:])
-    if not is_shared or num_models * W.shape[1] > _MOST_COLUMNS:
-        axes = [0 if batched else None for batched in in_batched]
-        return jax.vmap(_scores_by_xla, axes)(W, *others), True
-    flat = _scores_of_models(W.reshape(-1, W.shape[2]), *others)
-    return flat.reshape(*W.shape[:2], -1), True
-
-
-@jax.custom_batching.custom_vmap
-def _gradient_of_models(slopes: jax.Array, *others: jax.Array) -> jax.Array:
-    return jax.lax.platform_dependent(
-        slopes, *others, cpu=_gradient_by_kernel, default=_gradient_by_xla
-    )
-
-
-@_gradient_of_models.def_vmap
-def _(num_models: int, in_batched: list[bool], slopes: jax.Array, *others: jax.Array) -> Any:
-    is_shared = in_batched[0] and not any(in_batched[1:])
-    if not is_shared or num_models * slopes.shape[1] > _MOST_COLUMNS:
-        axes = [0 if batched else None for batched in in_batched]
-        return jax.vmap(_gradient_by_xla, axes)(slopes, *others), True
-    flat = _gradient_of_models(slopes.reshape(-1, slopes.shape[2]), *others)
-    return flat.reshape(*slopes.shape[:2], -1), True
+_scores_of_models = _of_models(_scores_by_kernel, _scores_by_xla)
+_gradient_of_models = _of_models(_gradient_by_kernel, _gradient_by_xla)
 
 
 @jax.custom_vjp
