@@ -123,12 +123,16 @@ def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="HOME says where the cache is, elsewhere")
 def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    # A pipe for each: what three processes write to one can come interleaved.
     program = f"import subprocess, sys\nprogram = {PROGRAM!r}\n" + (
-        "runs = [subprocess.Popen([sys.executable, '-c', program]) for _ in range(3)]\n"
-        "sys.exit(max(run.wait() for run in runs))"
+        "runs = [subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE)\n"
+        "        for _ in range(3)]\n"
+        "for run in runs:\n"
+        "    print(run.communicate()[0].decode().split()[0])\n"
+        "sys.exit(max(run.returncode for run in runs))"
     )
     out, err = command(tmp_path, program)
-    assert [line.split()[0] for line in out.splitlines()] == ["7.0"] * 3
+    assert out.splitlines() == ["7.0"] * 3
     assert err == ""
 
 
