@@ -243,13 +243,15 @@ def mean_curvature(
     weighted = slopes * jnp.expand_dims(weight, axis)
     others = tuple(k for k in range(slopes.ndim) if k != axis % slopes.ndim)
     inner = jnp.diag(jnp.sum(weighted, axis=others))
-    if isinstance(loss, CrammerSingerHinge | SoftmaxCrossEntropy):
+    is_coupled = isinstance(loss, CrammerSingerHinge | SoftmaxCrossEntropy)
+    if is_coupled:
         inner = inner - products(weighted * coupling, slopes)
     if isinstance(loss, SoftmaxCrossEntropy):
         return inner
     one_hot = label_mask(labels, slopes.shape[axis], axis).astype(slopes.dtype)
-    row_sums = weighted * (1.0 - coupling * jnp.sum(slopes, axis=axis, keepdims=True))
-    crossed = products(one_hot, row_sums)
+    if is_coupled:
+        weighted = weighted * (1.0 - coupling * jnp.sum(slopes, axis=axis, keepdims=True))
+    crossed = products(one_hot, weighted)
     return inner - crossed - crossed.T + jnp.diag(jnp.sum(crossed, axis=1))
 
 

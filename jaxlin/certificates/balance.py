@@ -160,9 +160,7 @@ def with_shifts(loss: Known, scored: Scored, width: jax.Array, b: jax.Array) -> 
     none = jnp.zeros((0, *b.shape), b.dtype)
     if not conjugates.is_hinge(loss):
         return Bias(b, none)
-    a = dual_rows(
-        loss, scored.products, scored.labels, width, Bias(b, none), scored.allowed
-    )
+    a = dual_rows(loss, scored.products, scored.labels, width, Bias(b, none), scored.allowed)
     hessian = _hessian(loss, scored, a, width)
     first = _newton_step(scored.class_totals(a), hessian)
     a = conjugates.shifted_point(loss, a, scored.labels, width, first, scored.allowed, -2)

@@ -17,7 +17,7 @@ from jaxlin.precision import float64_scope
 from jaxlin.row_blocks import number_of_blocks
 
 # Shares of the margin over which the kinks of a hinge are rounded off.
-_WIDTHS = (1.0, 1e-2, 1e-4, 10.0 * conjugates.FINEST_WIDTH)
+_WIDTHS = (10.0 * conjugates.FINEST_WIDTH, 1e-4, 1e-2, 1.0)
 _EPS = float(np.finfo(np.float64).eps)
 
 

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 
 from jaxlin import conjugates
 from jaxlin.certificates.balance import Bias, Scored, balanced, dual_rows, with_shifts
-from jaxlin.certificates.widths import promising
+from jaxlin.certificates.repair import Repair, repair_of
+from jaxlin.certificates.widths import directions, promising
 from jaxlin.conjugates import Known
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
-from jaxlin.losses import SoftmaxCrossEntropy, SquaredWestonWatkinsHinge
+from jaxlin.losses import SoftmaxCrossEntropy
 from jaxlin.precision import product
 from jaxlin.row_blocks import stack_blocks, sum_over_blocks
 
@@ -29,8 +30,6 @@ _BIAS_STEPS = 30
 _BALANCED = 1e-14
 # The same for a hinge, for which shifts follow, that are exact while no margin crosses a kink.
 _ALMOST = 1e-9
-# Directions that a residual of V is estimated in, where one of many widths is to be chosen.
-_DIRECTIONS = 16
 
 
 class Given(NamedTuple):
@@ -71,13 +70,6 @@ class Sums(NamedTuple):
     noise: Any
 
 
-class _Repair(NamedTuple):
-    """`(1 - theta) a + theta (1 q^T - Y)` has a mean of zero."""
-
-    theta: jax.Array
-    q: jax.Array
-
-
 def wide(x: jax.Array, scaling: Scaling | None) -> jax.Array:
     """A block of features in float64, scaled."""
     x = x.astype(jnp.float64)
@@ -101,15 +93,12 @@ def measure(
       l2: scalar; only a search needs it.
       widths: (K,), each of which makes a dual point; one of any value for a smooth loss.
       dual: rows (N, C) to take instead, or None.
-      is_search: whether `widths` (falling) are only what to choose from: a few around the best.
+      is_search: whether `widths` (rising) are only what to choose from: a few around the best.
     """
     params, x, labels, weight, scaling = given
     num_classes, is_free = params.num_classes, params.b is not None
     bias = jnp.zeros(num_classes) if params.b is None else params.b
-    signs = jnp.zeros((0, params.num_features))
-    if is_search:
-        shape = (_DIRECTIONS, params.num_features)
-        signs = jax.random.rademacher(jax.random.key(0), shape, jnp.float64)
+    signs = directions(params.num_features) if is_search else params.W[:0]
 
     def score(rows: Any, is_new: jax.Array) -> Any:
         features, y, w, points = rows
@@ -127,7 +116,7 @@ def measure(
     scored = Scored(products, labels, weight, allowed)
     starts = jnp.broadcast_to(bias, (len(widths), num_classes))
     if is_search:
-        widths, starts = promising(loss, scored, sketch, params, signs, widths, l2)
+        widths, starts = promising(loss, scored, share, sketch, params, signs, widths, l2)
 
     def rows_at(
         products: jax.Array, y: jax.Array, points: Any, width: jax.Array, bias: Bias
@@ -146,25 +135,24 @@ def measure(
             found = Bias(b if is_free else jnp.zeros_like(b), jnp.zeros((0, num_classes)))
         a = rows_at(products, labels, points, width, found)
         value = -scored.total(conjugates.conjugate(loss, a, labels, -2))
-        repair, gain, size = _Repair(jnp.zeros(()), share), jnp.zeros(()), jnp.zeros(())
+        repair, size = Repair(jnp.zeros(()), share, jnp.zeros(())), jnp.zeros(())
         if is_free:
-            repair = _repair(scored.class_totals(a), share)
-            gain = _value_of_mixture(loss, repair.q, share)
+            repair = repair_of(loss, scored, a, share)
             sizes = scored.class_totals(jnp.abs(a)) / jnp.where(share > 0.0, share, 1.0)
             size = jnp.max(jnp.where(share > 0.0, sizes, 0.0))
-        return found, repair, value, gain, size
+        return found, repair, repair.value(value), size
 
-    biases, repairs, value, gain, size = jax.lax.map(prepared, (widths, starts))
+    biases, repairs, value, size = jax.lax.map(prepared, (widths, starts))
 
     def add(rows: Any, is_new: jax.Array, stored: Any) -> Any:
         features, (products, y, w, points) = wide(rows, scaling), stored
         del is_new  # their weight is 0
-        one_hot = conjugates.label_mask(y, num_classes, -2).astype(jnp.float64)
+        is_label = conjugates.label_mask(y, num_classes, -2)
 
-        def at(width: jax.Array, bias: Bias, repair: _Repair) -> tuple[jax.Array, jax.Array]:
+        def at(width: jax.Array, bias: Bias, repair: Repair) -> tuple[jax.Array, jax.Array]:
             a = rows_at(products, y, points, width, bias)
             if is_free:
-                a = (1.0 - repair.theta) * a + repair.theta * (repair.q[:, None] - one_hot)
+                a = repair.rows(a, is_label)
             return a * w[None, :], jnp.sum(jnp.sum(a * a, axis=0) * w)
 
         wa, steep = jax.vmap(at)(widths, biases, repairs)
@@ -176,10 +164,10 @@ def measure(
     return Sums(
         primal=primal,
         width=widths,
-        value=(1.0 - repairs.theta) * value + repairs.theta * gain,
+        value=value,
         V=V.reshape(len(widths), num_classes, -1),
         theta=repairs.theta,
-        gain=gain,
+        gain=repairs.gain,
         size=size,
         steepness=jnp.sqrt(steep),
         length=jnp.sqrt(jnp.sum(squares)),
@@ -225,23 +213,3 @@ def _at_the_parameters(
     template = jnp.sqrt(jnp.max(jnp.sum(params.W * params.W, axis=1)))
     from_bias = scored.total(steepest) * jnp.max(jnp.abs(bias))
     return scored.total(values), params.num_features * reach * template + from_bias
-
-
-def _repair(balance: jax.Array, share: jax.Array) -> _Repair:
-    """How much of which `1 q^T - Y` brings the mean of the a_i to zero; absent classes stay out."""
-    present = share > 0.0
-    safe = jnp.where(present, share, 1.0)
-    rho = jnp.maximum(jnp.max(jnp.where(present, balance / safe, 0.0)), 0.0)
-    q = jnp.maximum(share - balance / jnp.where(rho > 0.0, rho, 1.0), 0.0)
-    q = jnp.where(present & (rho > 0.0), q, share)
-    return _Repair(rho / (1.0 + rho), q / jnp.sum(q))
-
-
-def _value_of_mixture(loss: Known, q: jax.Array, share: jax.Array) -> jax.Array:
-    """The mean of `-L*` of the rows of `1 q^T - Y`."""
-    if isinstance(loss, SoftmaxCrossEntropy):
-        return -jnp.sum(q * jnp.log(jnp.where(q > 0.0, q, 1.0)))
-    value = loss.margin * (1.0 - share @ q)
-    if isinstance(loss, SquaredWestonWatkinsHinge):
-        value = value - 0.25 * ((1.0 - share) @ (q * q))
-    return value
