@@ -47,7 +47,7 @@ def number_of_blocks(num_rows: int, block_rows: int = BLOCK_ROWS) -> int:
 
 
 def sum_over_blocks(
-    block: Callable[[Any, jax.Array], Any], rows: Any, block_rows: int = BLOCK_ROWS
+    block: Callable[..., Any], rows: Any, block_rows: int = BLOCK_ROWS, of_block: Any = None
 ) -> Any:
     """Sums `block(rows of a block, is_new)` over the data.
 
@@ -55,22 +55,44 @@ def sum_over_blocks(
       block: gives any pytree of arrays; rows that are not new (B,) bool must count for nothing.
       rows: a pytree of arrays with a leading axis N.
       block_rows: how many at a time.
+      of_block: what `stack_blocks` gave for the same blocks; `block` then gets its part of that as
+        well.
 
     >>> sum_over_blocks(lambda x, new: jnp.sum(jnp.where(new, x, 0)), jnp.ones(5000)).item()
     5000.0
     """
     num_rows = jax.tree.leaves(rows)[0].shape[0]
-    if num_rows <= block_rows:
-        return block(rows, jnp.ones(num_rows, bool))
 
-    def add_block(total: Any, index: jax.Array) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, block(*_block(rows, index, num_rows, block_rows))), None
+    def given(part: Any) -> tuple[Any, ...]:
+        return () if of_block is None else (part,)
+
+    one = jax.tree.map(lambda a: a[0], of_block)
+    if num_rows <= block_rows:
+        return block(rows, jnp.ones(num_rows, bool), *given(one))
+
+    def add_block(total: Any, at: tuple[jax.Array, Any]) -> tuple[Any, None]:
+        part = block(*_block(rows, at[0], num_rows, block_rows), *given(at[1]))
+        return jax.tree.map(jnp.add, total, part), None
 
     first = jax.tree.map(lambda a: a[:block_rows], rows)
-    shapes = jax.eval_shape(block, first, jnp.ones(block_rows, bool))
+    shapes = jax.eval_shape(block, first, jnp.ones(block_rows, bool), *given(one))
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     indices = jnp.arange(number_of_blocks(num_rows, block_rows), dtype=jnp.int32)
-    return jax.lax.scan(add_block, zero, indices)[0]
+    return jax.lax.scan(add_block, zero, (indices, of_block))[0]
+
+
+def stack_blocks(block: Callable[[Any, jax.Array], Any], rows: Any, block_rows: int) -> Any:
+    """`block(rows of a block, is_new)` of every block, along a new first axis.
+
+    >>> stack_blocks(lambda x, new: x * new, jnp.ones(5), 4).tolist()
+    [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]]
+    """
+    num_rows = jax.tree.leaves(rows)[0].shape[0]
+    if num_rows <= block_rows:
+        one = block(rows, jnp.ones(num_rows, bool))
+        return jax.tree.map(lambda a: a[None], one)
+    indices = jnp.arange(number_of_blocks(num_rows, block_rows), dtype=jnp.int32)
+    return jax.lax.map(lambda index: block(*_block(rows, index, num_rows, block_rows)), indices)
 
 
 def map_blocks(block: Callable[[Any], jax.Array], rows: Any) -> jax.Array:

@@ -1,7 +1,7 @@
 """What certificates are computed from: two half passes over the data, in float64.
 
 The first gives the scores, which are kept. The dual points are made of them, without the features;
-the second half adds up what the bounds need of all of them, in one product.
+the second half adds up what the bounds need of the features, for a few dual points in one product.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ import jax
 import jax.numpy as jnp
 
 from jaxlin import conjugates
+from jaxlin.certificates.balance import Bias, Scored, balanced, dual_rows, with_shifts
+from jaxlin.certificates.repair import Repair, repair_of
+from jaxlin.certificates.widths import directions, promising
 from jaxlin.conjugates import Known
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
-from jaxlin.row_blocks import map_blocks, sum_over_blocks
+from jaxlin.losses import SoftmaxCrossEntropy
+from jaxlin.precision import product
+from jaxlin.row_blocks import stack_blocks, sum_over_blocks
 
-_BIAS_STEPS, _HALVINGS, _SHIFTS = 30, 30, 2
-# Steps without progress after which only rounding is left.
-_IDLE = 3
+# Few enough rows that their float64 copy stays in the cache between its uses.
+BLOCK_ROWS = 512
+_BIAS_STEPS = 30
 # A mean of a_i so far from zero costs the bound about as much: nothing.
 _BALANCED = 1e-14
+# The same for a hinge, for which shifts follow, that are exact while no margin crosses a kink.
+_ALMOST = 1e-9
 
 
 class Given(NamedTuple):
@@ -36,31 +43,29 @@ class Given(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What one pass over the data adds up, for each of K dual points.
+    """What the bounds are made of, for each of K dual points.
 
     Attributes:
       primal: `sum w L`, scalar.
-      bound: `-sum w L*` (K,).
-      V: `sum w a x^T` (K, C, D).
-      balance: `sum w a` (K, C).
-      class_sums: `sum w y x^T` (C, D), y one-hot.
-      mean: `sum w x` (D,).
-      share: `sum w y` (C,).
-      size: `sum w |a|` (K, C).
-      reach: `sum w ||a|| ||x||` (K,): what the rounding of V is measured by.
-      length: `sum w ||x||`, scalar.
-      noise: `sum w` times the size of what is added up in a score, scalar.
+      width: that a hinge's kink is rounded off over (K,).
+      value: `-sum w L*`, or less where the point was repaired (K,).
+      V: `sum w a x^T` of the repaired points (K, C, D).
+      theta: how much was mixed in to repair them (K,).
+      gain: `-sum w L*` of what was mixed in (K,).
+      size: the largest `sum w |a|` of a class by its share (K,).
+      steepness: `sqrt(sum w ||a||^2)` of the repaired points (K,).
+      length: `sqrt(sum w ||x||^2)`, scalar.
+      noise: what the rounding of the scores is measured by, scalar.
     """
 
     primal: Any
-    bound: Any
+    width: Any
+    value: Any
     V: Any
-    balance: Any
-    class_sums: Any
-    mean: Any
-    share: Any
+    theta: Any
+    gain: Any
     size: Any
-    reach: Any
+    steepness: Any
     length: Any
     noise: Any
 
@@ -71,133 +76,140 @@ def wide(x: jax.Array, scaling: Scaling | None) -> jax.Array:
     return x if scaling is None else scaling(x)
 
 
-@functools.partial(jax.jit, static_argnames="loss")
-def measure(loss: Known, given: Given, widths: jax.Array, dual: jax.Array | None) -> Sums:
-    """Scores in a first half pass, dual points from them, their sums in a second."""
-    params, x, labels, weight, scaling = given
-    num_classes = params.num_classes
-    products = map_blocks(lambda rows: wide(rows, scaling) @ params.W.T, x)
-    share = jnp.zeros(num_classes).at[labels].add(weight)
-    bias = jnp.zeros(num_classes) if params.b is None else params.b
-    allowed = share > 0.0 if params.b is not None else jnp.ones(num_classes, bool)
-    biases = jnp.broadcast_to(bias[None, :], (len(widths), num_classes))
-    shifts = jnp.zeros((len(widths), 0, num_classes))
-    if params.b is not None and dual is None:
-        biases, shifts = jax.lax.map(
-            lambda width: _balanced(loss, products, labels, weight, width, allowed, bias), widths
-        )
-
-    def block(rows: Any, is_new: jax.Array) -> Sums:
-        features, s, y, w, points = rows
-        features, w = wide(features, scaling), jnp.where(is_new, w, 0.0)
-
-        def point(width: jax.Array, b: jax.Array, small: jax.Array) -> jax.Array:
-            if points is not None:
-                return conjugates.feasible(loss, points, y, allowed)
-            a = conjugates.dual_point(loss, s + b[None, :], y, width, allowed)
-            for shift in small:
-                a = conjugates.shifted_point(loss, a, y, width, shift, allowed)
-            return a
-
-        a = jax.vmap(point)(widths, biases, shifts)  # (K, B, C)
-        wa = a * w[None, :, None]
-        columns = jnp.swapaxes(wa, 1, 2).reshape(-1, len(y))  # all dual points in one product
-        one_hot = conjugates.label_mask(y, num_classes).astype(jnp.float64)
-        length = jnp.sqrt(jnp.sum(features * features, axis=1))
-        star = jax.vmap(lambda rows_: conjugates.conjugate(loss, rows_, y))(a)
-        at_scores = (one_hot * w[:, None]).T @ features
-        # The loss changes by at most its slope times the error of the scores: its slope where every
-        # margin is larger by more than any error.
-        near = s + bias[None, :] + 1e-6 * (1.0 - one_hot)
-        all_classes = jnp.ones(num_classes, bool)
-        slope = conjugates.dual_point(loss, near, y, widths[-1], all_classes)
-        steepest = jnp.sum(jnp.abs(slope), axis=1)
-        largest_bias = jnp.max(jnp.abs(bias))
-        size_of_scores = length * jnp.sqrt(jnp.max(jnp.sum(params.W**2, axis=1)))
-        return Sums(
-            primal=jnp.sum(w * loss(s + bias[None, :], y)),
-            bound=-jnp.sum(star * w[None, :], axis=1),
-            V=(columns @ features).reshape(len(widths), num_classes, -1),
-            balance=jnp.sum(wa, axis=1),
-            class_sums=at_scores,
-            mean=w @ features,
-            share=w @ one_hot,
-            size=jnp.sum(jnp.abs(wa), axis=1),
-            reach=jnp.sum(jnp.sqrt(jnp.sum(wa * wa, axis=2)) * length[None, :], axis=1),
-            length=w @ length,
-            noise=jnp.sum(w * steepest * (features.shape[1] * size_of_scores + largest_bias)),
-        )
-
-    return sum_over_blocks(block, (x, products, labels, weight, dual))
-
-
-def _balanced(
+@functools.partial(jax.jit, static_argnames=("loss", "is_search"))
+def measure(
     loss: Known,
-    products: jax.Array,
-    labels: jax.Array,
-    weight: jax.Array,
-    width: jax.Array,
-    allowed: jax.Array,
-    start: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """The b (C,) that minimises the rounded loss over stored scores: Newton, and bisection.
+    given: Given,
+    l2: jax.Array,
+    widths: jax.Array,
+    dual: jax.Array | None,
+    is_search: bool,
+) -> Sums:
+    """The sums of some dual points.
 
-    Shifts (R, C) beyond the last bit of the scores follow, for `conjugates.shifted_point`.
+    Args:
+      loss: static.
+      given: the arguments.
+      l2: scalar; only a search needs it.
+      widths: (K,), each of which makes a dual point; one of any value for a smooth loss.
+      dual: rows (N, C) to take instead, or None.
+      is_search: whether `widths` (rising) are only what to choose from: a few around the best.
     """
+    params, x, labels, weight, scaling = given
+    num_classes, is_free = params.num_classes, params.b is not None
+    bias = jnp.zeros(num_classes) if params.b is None else params.b
+    signs = directions(params.num_features) if is_search else params.W[:0]
 
-    def point(b: jax.Array) -> jax.Array:
-        return conjugates.dual_point(loss, products + b[None, :], labels, width, allowed)
+    def score(rows: Any, is_new: jax.Array) -> Any:
+        features, y, w, points = rows
+        features, w = wide(features, scaling), jnp.where(is_new, w, 0.0)
+        products = product(jnp.concatenate([params.W, signs]), features, (1, 1))
+        squares = _column_squares(rows[0], features, w, scaling)
+        points = None if points is None else points.T
+        return products[:num_classes], products[num_classes:], y, w, points, jnp.sum(squares)
 
-    def newton(a: jax.Array) -> jax.Array:
-        curve = conjugates.curvature(loss, a, labels, width)
-        hessian = conjugates.mean_curvature(loss, curve, labels, weight)
-        # A common shift of b changes nothing, and a kink may have no curvature at all.
-        ridge = 1e-12 * jnp.trace(hessian) + 1e-9
-        return -jnp.linalg.solve(hessian + ridge * jnp.eye(len(start)), weight @ a)
+    products, sketch, labels, weight, points, squares = stack_blocks(
+        score, (x, labels, weight, dual), BLOCK_ROWS
+    )
+    share = jnp.zeros(num_classes).at[labels].add(weight)
+    allowed = share > 0.0 if is_free else jnp.ones(num_classes, bool)
+    scored = Scored(products, labels, weight, allowed)
+    starts = jnp.broadcast_to(bias, (len(widths), num_classes))
+    if is_search:
+        widths, starts = promising(loss, scored, share, sketch, params, signs, widths, l2)
 
-    def step(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        b, best, smallest, count, idle = carry
-        a = point(b)
-        gradient = weight @ a
-        size = jnp.max(jnp.abs(gradient))
-        smallest_before, better = smallest, size < smallest
-        best, smallest = jnp.where(better, b, best), jnp.where(better, size, smallest)
-        direction = newton(a)
-        t = _where_flat(
-            lambda t: (weight @ point(b + t * direction)) @ direction, gradient @ direction
-        )
-        moved = b + t * direction
-        idle = jnp.where(size < 0.5 * smallest_before, 0, idle + 1)
-        return moved, best, smallest, count + 1, jnp.where(jnp.any(moved != b), idle, _IDLE)
+    def rows_at(
+        products: jax.Array, y: jax.Array, points: Any, width: jax.Array, bias: Bias
+    ) -> jax.Array:
+        if points is not None:
+            return conjugates.feasible(loss, points, y, allowed, -2)
+        return dual_rows(loss, products, y, width, bias, allowed)
 
-    def goes_on(carry: tuple[jax.Array, ...]) -> jax.Array:
-        _, _, smallest, count, idle = carry
-        return (smallest > _BALANCED) & (count < _BIAS_STEPS) & (idle < _IDLE)
+    def prepared(at: tuple[jax.Array, jax.Array]) -> Any:
+        width, b = at
+        if is_free and dual is None:
+            enough = _ALMOST if conjugates.is_hinge(loss) else _BALANCED
+            b = balanced(loss, scored, width, b, _BIAS_STEPS, enough)
+            found = with_shifts(loss, scored, width, b)
+        else:
+            found = Bias(b if is_free else jnp.zeros_like(b), jnp.zeros((0, num_classes)))
+        a = rows_at(products, labels, points, width, found)
+        value = -scored.total(conjugates.conjugate(loss, a, labels, -2))
+        repair, size = Repair(jnp.zeros(()), share, jnp.zeros(())), jnp.zeros(())
+        if is_free:
+            repair = repair_of(loss, scored, a, share)
+            sizes = scored.class_totals(jnp.abs(a)) / jnp.where(share > 0.0, share, 1.0)
+            size = jnp.max(jnp.where(share > 0.0, sizes, 0.0))
+        return found, repair, repair.value(value), size
 
-    none = jnp.asarray(0, jnp.int32)
-    carry = (start, start, jnp.asarray(jnp.inf), none, none)
-    best = jax.lax.while_loop(goes_on, step, carry)[1]
-    a, shifts = point(best), []
-    for _ in range(_SHIFTS):
-        shifts.append(newton(a))
-        a = conjugates.shifted_point(loss, a, labels, width, shifts[-1], allowed)
-    return best, jnp.stack(shifts)
+    biases, repairs, value, size = jax.lax.map(prepared, (widths, starts))
+
+    def add(rows: Any, is_new: jax.Array, stored: Any) -> Any:
+        features, (products, y, w, points) = wide(rows, scaling), stored
+        del is_new  # their weight is 0
+        is_label = conjugates.label_mask(y, num_classes, -2)
+
+        def at(width: jax.Array, bias: Bias, repair: Repair) -> tuple[jax.Array, jax.Array]:
+            a = rows_at(products, y, points, width, bias)
+            if is_free:
+                a = repair.rows(a, is_label)
+            return a * w[None, :], jnp.sum(jnp.sum(a * a, axis=0) * w)
+
+        wa, steep = jax.vmap(at)(widths, biases, repairs)
+        columns = wa.reshape(-1, wa.shape[-1])  # all dual points in one product
+        return product(columns, features, (1, 0)), steep
+
+    V, steep = sum_over_blocks(add, x, BLOCK_ROWS, (products, labels, weight, points))
+    primal, noise = _at_the_parameters(loss, scored, params, bias, jnp.sum(squares))
+    return Sums(
+        primal=primal,
+        width=widths,
+        value=value,
+        V=V.reshape(len(widths), num_classes, -1),
+        theta=repairs.theta,
+        gain=repairs.gain,
+        size=size,
+        steepness=jnp.sqrt(steep),
+        length=jnp.sqrt(jnp.sum(squares)),
+        noise=noise,
+    )
 
 
-def _where_flat(derivative: Any, at_zero: jax.Array) -> jax.Array:
-    """A step in [0, 1] where the derivative of a convex function is small, 1 if it may be."""
+def _column_squares(
+    x: jax.Array, features: jax.Array, weight: jax.Array, scaling: Scaling | None
+) -> jax.Array:
+    """`sum w x^2` of every column, and a little more: it only bounds rounding errors.
 
-    def goes_on(carry: tuple[jax.Array, ...]) -> jax.Array:
-        low, high, _, found, count = carry
-        return (jnp.abs(found) > 0.1 * jnp.abs(at_zero)) & (count < _HALVINGS) & (low < high)
+    Half as wide where x is: it is as much work as a product.
+    """
+    if x.dtype != jnp.float64:
+        features, weight = x.astype(jnp.float32), weight.astype(jnp.float32)
+        features = features if scaling is None else scaling(features)
+    squares = jnp.sum(features * features * weight[:, None], axis=0)
+    return squares.astype(jnp.float64) * 1.001
 
-    def halve(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        low, high, middle, found, count = carry
-        falls = found < 0.0
-        low, high = jnp.where(falls, middle, low), jnp.where(falls, high, middle)
-        middle = 0.5 * (low + high)
-        return low, high, middle, derivative(middle), count + 1
 
-    one = jnp.ones_like(at_zero)
-    start = (0.0 * one, one, one, derivative(one), jnp.asarray(0, jnp.int32))
-    return jax.lax.while_loop(goes_on, halve, start)[2]
+def _at_the_parameters(
+    loss: Known,
+    scored: Scored,
+    params: LinearParams,
+    bias: jax.Array,
+    squares: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """The mean loss, and how much it would change if every score moved by one rounding unit."""
+    s = scored.products + conjugates.along(bias, scored.products, -2)
+    values = jax.vmap(loss.by_class)(s, scored.labels)
+    # The loss changes by at most its slope times the error of the scores: its slope where every
+    # margin is larger by more than any error.
+    is_label = conjugates.label_mask(scored.labels, s.shape[1], -2)
+    every, width = jnp.ones(s.shape[1], bool), jnp.asarray(1.0)
+    if not isinstance(loss, SoftmaxCrossEntropy):
+        width = width * conjugates.FINEST_WIDTH * loss.margin
+    larger = s + jnp.where(is_label, 0.0, 1e-6)
+    slope = conjugates.dual_point(loss, larger, scored.labels, width, every, -2)
+    steepest = jnp.sum(jnp.abs(slope), axis=1)
+    # sum w steepest ||x|| is at most this, by Cauchy and Schwarz.
+    reach = jnp.sqrt(scored.total(steepest * steepest) * squares)
+    template = jnp.sqrt(jnp.max(jnp.sum(params.W * params.W, axis=1)))
+    from_bias = scored.total(steepest) * jnp.max(jnp.abs(bias))
+    return scored.total(values), params.num_features * reach * template + from_bias

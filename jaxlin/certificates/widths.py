@@ -1,0 +1,99 @@
+"""Which widths to round a hinge's kinks off over: estimated without a product for each.
+
+With a dual point made at W the bound is
+
+    D = -sum_i w_i L*_i(a_i) + sum_i w_i <a_i, W x_i> + l2 ||W||^2 - ||V + 2 l2 W||^2 / (4 l2).
+
+All but the last term is known from the scores. The last, which is small near the optimum, is
+estimated from its products with a few random directions, themselves products of the features that
+the pass for the scores can take along: `||M s||^2` is `||M||^2` in the mean for random signs s.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jaxlin import conjugates
+from jaxlin.certificates.balance import Bias, Scored, balanced, dual_rows
+from jaxlin.certificates.repair import repair_of
+from jaxlin.conjugates import Known
+from jaxlin.linear import LinearParams
+from jaxlin.precision import first_largest
+
+# From the best of the widths, which lie a factor of 100 apart.
+_AROUND = (0.1, 1.0, 10.0)
+# So exactly is a bias known where one width is compared with another.
+_STEPS, _ENOUGH = 3, 1e-5
+# Directions that a residual is estimated in; so few features are directions themselves.
+_DIRECTIONS, _FEW = 24, 64
+
+
+def promising(
+    loss: Known,
+    scored: Scored,
+    share: jax.Array,
+    sketch: jax.Array,
+    params: LinearParams,
+    signs: jax.Array,
+    widths: jax.Array,
+    l2: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """The widths (3,) around the one that promises the best bound, and biases (3, C) near theirs.
+
+    Args:
+      loss: a hinge.
+      scored: the scores.
+      share: of the classes (C,).
+      sketch: products of the features with the directions (M, R, B).
+      params: W (C, D) and b.
+      signs: the directions (R, D).
+      widths: rising by a factor of 100, (K,).
+      l2: scalar.
+    """
+    num_classes = params.num_classes
+    penalty_slope = 2.0 * l2 * (params.W @ signs.T)
+    penalty = l2 * jnp.sum(params.W * params.W)
+    no_shifts = jnp.zeros((0, num_classes))
+    start = jnp.zeros(num_classes) if params.b is None else params.b
+
+    is_label = conjugates.label_mask(scored.labels, num_classes, -2)
+
+    def bound(width: jax.Array, b: jax.Array) -> jax.Array:
+        a = dual_rows(
+            loss, scored.products, scored.labels, width, Bias(b, no_shifts), scored.allowed
+        )
+        value = -scored.total(conjugates.conjugate(loss, a, scored.labels, -2))
+        if params.b is not None:
+            repair = repair_of(loss, scored, a, share)
+            a, value = repair.rows(a, is_label), repair.value(value)
+        aligned = scored.total(jnp.sum(a * scored.products, axis=1))
+        weighted = a * scored.weight[:, None, :]
+        V = jnp.sum(weighted @ jnp.swapaxes(sketch, -1, -2), axis=0)
+        residual = jnp.sum((V + penalty_slope) ** 2) / (4.0 * l2)
+        quadratic = residual - aligned - penalty
+        # As `t A` for the best t in [0, 1].
+        t = jnp.where(quadratic > 0.0, jnp.minimum(1.0, value / (2.0 * quadratic)), 1.0)
+        return t * (value - t * quadratic)
+
+    def attempt(b: jax.Array, width: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        if params.b is not None:
+            b = balanced(loss, scored, width, b, _STEPS, _ENOUGH)
+        return b, (bound(width, b), b)
+
+    # The finest first: that is what a bias at the optimum is balanced for.
+    _, (bounds, biases) = jax.lax.scan(attempt, start, widths)
+    best = first_largest(bounds)
+    chosen = widths[best] * jnp.asarray(_AROUND)
+    return chosen, jnp.broadcast_to(biases[best], (len(_AROUND), num_classes))
+
+
+def directions(num_features: int) -> jax.Array:
+    """What residuals are multiplied with, (R, D): random signs, or where D is small all there is.
+
+    Scaled so that the squares of the products add up to the residual's square, in the mean.
+    """
+    if num_features <= _FEW:
+        return jnp.eye(num_features, dtype=jnp.float64)
+    shape = (_DIRECTIONS, num_features)
+    return jax.random.rademacher(jax.random.key(0), shape, jnp.float64) / _DIRECTIONS**0.5
