@@ -5,6 +5,6 @@ the machine's own compiler, for the machine's own processor, and kept in the use
 Where there is no compiler, or no cache folder, XLA's path runs.
 """
 
-from jaxlin.kernels.rows import row_scores
+from jaxlin.kernels.rows import may_pay, row_gradient, row_scores
 
-__all__ = ["row_scores"]
+__all__ = ["may_pay", "row_gradient", "row_scores"]

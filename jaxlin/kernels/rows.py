@@ -53,16 +53,43 @@ def row_scores(
     >>> row_scores(jnp.ones((1, 2)), x, jnp.array([1], jnp.int32), None).tolist()
     [[7.0]]
     """
-    if not _may_pay(W, x):
+    if not may_pay(W, x):
         return _by_xla(W, x, rows, scaling)
     ahead = rows[:0] if upcoming is None else upcoming
     return _scores(W, x, rows, ahead, *_as_rows(scaling, x.shape[1]))
 
 
-def _may_pay(W: jax.Array, x: jax.Array) -> bool:
-    is_handled = W.dtype == jnp.float32 and x.dtype.name in _DTYPES
+def row_gradient(
+    slopes: jax.Array,
+    x: jax.Array,
+    rows: jax.Array,
+    scaling: Scaling | None,
+    upcoming: jax.Array | None = None,
+) -> jax.Array:
+    """`slopes @ prepared(x[rows])` (C, D): what `row_scores` is differentiated by.
+
+    Args:
+      slopes: of some objective by each score (C, B), float32 or float64.
+      x: as for `row_scores`, like all that follows.
+      rows: (B,) int32.
+      scaling: or None.
+      upcoming: (B,) int32, or None.
+
+    >>> x = jnp.array([[1, 2], [3, 4]], jnp.uint8)
+    >>> row_gradient(jnp.ones((1, 1)), x, jnp.array([1], jnp.int32), None).tolist()
+    [[3.0, 4.0]]
+    """
+    if not may_pay(slopes, x):
+        return _gradient_by_xla(slopes, x, rows, rows, *_as_rows(scaling, x.shape[1]))
+    ahead = rows[:0] if upcoming is None else upcoming
+    return _gradient(slopes, x, rows, ahead, *_as_rows(scaling, x.shape[1]))
+
+
+def may_pay(matrix: jax.Array, x: jax.Array) -> bool:
+    """Whether the kernel takes products of a matrix (C, ...) with rows of x, and is worth it."""
+    is_handled = matrix.dtype == jnp.float32 and x.dtype.name in _DTYPES
     is_large = x.size >= _FEWEST_NUMBERS and x.shape[1] >= _FEWEST_FEATURES
-    is_narrow = W.shape[0] <= _MOST_COLUMNS
+    is_narrow = matrix.shape[0] <= _MOST_COLUMNS
     is_here = jax.default_backend() == "cpu"  # beside an accelerator it would be compiled in vain
     return is_handled and is_large and is_narrow and is_here and building.why_not() is None
 

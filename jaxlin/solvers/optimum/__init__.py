@@ -1,0 +1,6 @@
+"""To the certified optimum: L-BFGS in a metric that couples the classes.
+
+`passes` has the two products with all of the features; `rounded` the losses with their kinks
+rounded off; `metric` the sampled second derivative that steps are measured in; `steps` the compiled
+loop; `certifying` decides when the proof is good enough.
+"""

@@ -1,0 +1,298 @@
+"""A fit to the optimum: metrics, roundings, and when its certificate is good enough.
+
+The descent (`steps`) runs for a few steps at a time, each time in a metric made anew where it
+stands. When the gradient promises a gap that is small enough, the certificate is computed
+(`jaxlin.certificates`), of the parameters as they will be returned; it alone decides.
+
+A hinge is minimised with its kinks rounded off over a width that shrinks, until what the rounding
+adds to the gap is small as well. Products are float32 where that was asked for, and float64 once
+float32 brings the gap no further.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlin import conjugates
+from jaxlin.certificates.bounds import certified
+from jaxlin.certificates.certificate import Certificate
+from jaxlin.certificates.dual_points import Given
+from jaxlin.conjugates import Known
+from jaxlin.linear import LinearParams
+from jaxlin.solvers.optimum.metric import (
+    Basis,
+    Metric,
+    basis_of,
+    coupled_rank,
+    metric_at,
+    rows_of_pair,
+)
+from jaxlin.solvers.optimum.passes import Data
+from jaxlin.solvers.optimum.rounded import rounding_cost
+from jaxlin.solvers.optimum.steps import (
+    State,
+    Terms,
+    correct_rows,
+    descend,
+    renewed,
+    scores_at,
+    start,
+)
+
+# Steps in one metric: few while the curvature still changes, and at most so many.
+_STEPS_IN_A_METRIC = (8, 8, 24, 40)
+# Of the margin: where a hinge starts, and how much narrower it is each time at the most.
+_FIRST_WIDTH, _NARROWER = 2.0, 0.3
+# The cost of a rounding falls about as this power of its width.
+_COST_POWER = 1.25
+# Steps in a metric that bring the gap down by less than this have met the rounding of float32.
+_NO_PROGRESS = 0.7
+Ending = Literal["certified", "out_of_steps", "stuck", "stopped"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """What is known after some steps.
+
+    Attributes:
+      passes: over the data, so far.
+      objective: with the rounding that it had.
+      accuracy: on the rows of the fit.
+      relative_gap: as the gradient promises it; no proof.
+      seconds: since the start.
+    """
+
+    passes: int
+    objective: float
+    accuracy: float
+    relative_gap: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Solved:
+    """Where the descent ended.
+
+    Attributes:
+      params: in the dtype that was asked for.
+      certificate: of them.
+      passes: over the data.
+      rounds: the way there.
+      ending: why it ended.
+    """
+
+    params: LinearParams
+    certificate: Certificate
+    passes: int
+    rounds: list[Round]
+    ending: Ending
+
+
+@jax.jit
+def _weighted(weight: jax.Array, values: jax.Array) -> jax.Array:
+    return weight @ values
+
+
+def _afresh(state: State) -> State:
+    """For a new metric: what is remembered was measured in another."""
+    return state._replace(count=jnp.zeros_like(state.count), is_stuck=jnp.asarray(False))
+
+
+class Descent:
+    """A problem whose l2 may change: a later solution starts where the one before has ended.
+
+    To be used inside of a float64 scope.
+    """
+
+    def __init__(
+        self,
+        loss: Known,
+        data: Data,
+        params: LinearParams,
+        *,
+        dtype: Any,
+        basis: Basis | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Nothing is computed yet but the features' main directions.
+
+        Args:
+          loss: what is minimised.
+          data: the rows.
+          params: where to start; whether they have a b decides whether the model has one.
+          dtype: of the products while it is enough, and of the parameters.
+          basis: of the same features, where it is known already.
+          say: told what happens.
+        """
+        self.loss, self.data, self.dtype = loss, data, jnp.dtype(dtype)
+        self.has_bias = params.b is not None
+        self.basis = basis_of(data, self.has_bias) if basis is None else basis
+        self._variances = np.asarray(self.basis.variances)
+        self._say = say
+        self._products = self.dtype.name
+        self._is_hinge = conjugates.is_hinge(loss)
+        self._offsets = np.random.default_rng(0)
+        self._state: State | None = None
+        self._start = params
+        self._best_dual = -np.inf
+
+    def solve(
+        self,
+        l2: float,
+        tol: float,
+        *,
+        most_passes: int,
+        on_round: Callable[[Round, Callable[[], LinearParams]], Any] | None = None,
+    ) -> Solved:
+        """Descends until the certified relative gap is at most `tol`.
+
+        Args:
+          l2: positive.
+          tol: positive.
+          most_passes: over the data, after which it ends anyhow.
+          on_round: told after some steps each; true ends it.
+        """
+        started = time.monotonic()
+        terms = Terms(jnp.asarray(l2, jnp.float64), jnp.asarray(self._first_width(), jnp.float64))
+        state = self._begin(terms)
+        self._products = self.dtype.name
+        self._best_dual = -np.inf
+        before, rounds, steps, share = int(state.passes), [], 0, 0.5
+        certificate, params = None, None
+        ending: Ending = "out_of_steps"
+        rank = coupled_rank(self._variances, l2, state.theta.shape[0])
+        while True:
+            cost = self._rounding_cost(state, terms)
+            value = max(float(state.value), 1e-300)
+            is_last = cost <= 0.5 * tol * value
+            # Where the rounding is still wide its own optimum is worth no more than its cost.
+            target = share * tol if is_last else 0.5 * cost / value
+            metric = self._metric(state, terms, rank)
+            gap_before, passes_before = self._gap(state, l2), int(state.passes) - before
+            most = _STEPS_IN_A_METRIC[min(steps, len(_STEPS_IN_A_METRIC) - 1)]
+            left = most_passes - (int(state.passes) - before)
+            state = descend(
+                self.loss, self._products, _afresh(state),
+                self.data, metric, terms, jnp.asarray(target, jnp.float64),
+                jnp.asarray(min(most, left), jnp.int32),
+            )  # fmt: skip
+            steps += 1
+            gap, passes = self._gap(state, l2), int(state.passes) - before
+            rounds.append(self._round(state, passes, gap, time.monotonic() - started))
+            if self._say is not None:
+                self._say(f"{rounds[-1]} width {float(terms.width):.2g} cost {cost/value:.2e}")
+            if on_round is not None and on_round(rounds[-1], lambda s=state: self._params(s)):
+                ending = "stopped"
+                break
+            # Stuck is who does not move in a metric of this very place.
+            is_there = gap <= target
+            is_stuck = bool(state.is_stuck) and passes <= passes_before + 1
+            if is_there and is_last:
+                params = self._params(state)
+                certificate = self._certificate(params, l2, float(terms.width))
+                if certificate.relative_gap <= tol:
+                    ending = "certified"
+                    break
+                share *= 0.3
+            if passes >= most_passes:
+                break
+            slow = steps >= len(_STEPS_IN_A_METRIC) and gap > _NO_PROGRESS * gap_before
+            if (is_stuck or slow or share < 1e-3) and not (is_there and not is_last):
+                if self._products == "float64" and (is_stuck or share < 1e-3):
+                    ending = "stuck"
+                    break
+                if self._products != "float64":
+                    self._products, share = "float64", max(share, 0.1)
+                    state = self._restart(state, terms)
+            if is_there and (not is_last or share < 0.5) and self._is_hinge:
+                cost = self._rounding_cost(state, terms)
+                wanted = (0.4 * share * tol * value / max(cost, 1e-300)) ** (1.0 / _COST_POWER)
+                terms = terms._replace(width=terms.width * float(np.clip(wanted, _NARROWER, 0.7)))
+                state = renewed(
+                    self.loss, self._products, state, self.data, self.basis.center, terms
+                )
+                steps = 0
+        self._state = state
+        if params is None or ending != "certified":
+            params = self._params(state)
+            certificate = self._certificate(params, l2, float(terms.width))
+        assert certificate is not None
+        return Solved(params, certificate, int(state.passes) - before, rounds, ending)
+
+    def _first_width(self) -> float:
+        if not self._is_hinge:
+            return 1.0
+        return _FIRST_WIDTH * self.loss.margin  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _begin(self, terms: Terms) -> State:
+        """The state to start from, for these terms."""
+        center = self.basis.center
+        if self._state is not None:
+            return renewed(self.loss, self._products, self._state, self.data, center, terms)
+        W = jnp.asarray(self._start.W, jnp.float64)
+        theta = W
+        if self._start.b is not None:
+            b = jnp.asarray(self._start.b, jnp.float64) + W @ center
+            theta = jnp.concatenate([W, b[:, None]], axis=1)
+        if np.any(np.asarray(theta)):
+            scores = scores_at(theta, self.data, center)
+        else:
+            scores = jnp.zeros((theta.shape[0], self.data.x.shape[0]), jnp.float64)
+        return start(self.loss, self._products, theta, scores, self.data, center, terms)
+
+    def _restart(self, state: State, terms: Terms) -> State:
+        """The same point, its scores computed anew in float64."""
+        scores = scores_at(state.theta, self.data, self.basis.center)
+        state = state._replace(scores=scores)
+        return renewed(self.loss, self._products, state, self.data, self.basis.center, terms)
+
+    def _metric(self, state: State, terms: Terms, rank: int) -> Metric:
+        return metric_at(
+            self.loss,
+            self.has_bias,
+            rank,
+            rows_of_pair(state.theta.shape[0], self.data.x.shape[0]),
+            data=self.data,
+            basis=self.basis,
+            scores=state.scores,
+            width=terms.width,
+            l2=terms.l2,
+            offset=jnp.asarray(self._offsets.uniform(), jnp.float32),
+        )
+
+    def _gap(self, state: State, l2: float) -> float:
+        W_part = np.asarray(state.gradient)[:, : self.data.x.shape[1]]
+        return float(np.sum(W_part * W_part)) / (4.0 * l2 * max(float(state.value), 1e-300))
+
+    def _rounding_cost(self, state: State, terms: Terms) -> float:
+        if not self._is_hinge:
+            return 0.0
+        return float(rounding_cost(self.loss, state.scores, self.data, terms.width))
+
+    def _round(self, state: State, passes: int, gap: float, seconds: float) -> Round:
+        accuracy = float(correct_rows(state.scores, self.data))
+        return Round(passes, float(state.value), accuracy, gap, seconds)
+
+    def _params(self, state: State) -> LinearParams:
+        W = state.theta[:, : self.data.x.shape[1]]
+        if not self.has_bias:
+            return LinearParams(W.astype(self.dtype))
+        b = state.theta[:, -1] - W @ self.basis.center
+        return LinearParams(W.astype(self.dtype), (b - jnp.mean(b)).astype(self.dtype))
+
+    def _certificate(self, params: LinearParams, l2: float, width: float) -> Certificate:
+        wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
+        data = self.data
+        given = Given(wide, data.x, data.labels, data.weight, data.scaling)
+        widths = [0.5 * width, width] if self._is_hinge else None
+        found = certified(self.loss, given, l2, widths=widths)
+        # A bound of the optimum holds whatever point it was made at.
+        self._best_dual = max(self._best_dual, found.dual)
+        return dataclasses.replace(found, dual=self._best_dual)
