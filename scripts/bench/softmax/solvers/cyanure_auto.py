@@ -1,0 +1,59 @@
+"""Cyanure's `LogisticRegression` with its automatic choice, quasi-Newton MISO: the peer to beat."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from bench.harness.packages import load
+from bench.optimum.competitor import Competitor, without_convergence_warnings
+from bench.optimum.task import Task
+
+
+class Solver(Competitor):
+    """Stops by passes over the data. As the strongest of the peers, it is given the longest."""
+
+    name = "cyanure"
+    stamina = 4.0
+    model: Any
+
+    def skip(self, task: Task) -> str | None:
+        """It is not installed everywhere; for two classes it keeps one row."""
+        if load("cyanure_lib") is None:
+            return "Cyanure is not installed"
+        return "keeps one row for two classes" if task.data.num_classes < 3 else None
+
+    def set_objective(self, task: Task) -> None:
+        """float32, which it computes in; all cores."""
+        super().set_objective(task)
+        self.x = task.data.as_floats()
+        self.labels = task.data.labels.astype(np.int64)
+        self.estimators = load("cyanure.estimators")
+        logging.getLogger("Cyanure").setLevel(logging.ERROR)
+
+    def run(self, budget: int) -> None:
+        """So many passes."""
+        self.model = self.estimators.LogisticRegression(
+            penalty="l2",
+            lambda_1=self.task.halved_l2,
+            fit_intercept=self.task.bias,
+            solver="auto",
+            multi_class="multinomial",
+            tol=1e-12,
+            max_iter=budget,
+            verbose=False,
+        )
+        with without_convergence_warnings():
+            self.model.fit(self.x, self.labels)
+        self.asked = budget
+
+    def has_ended(self) -> bool:
+        """Whether it stopped before its last pass."""
+        return int(np.max(self.model.n_iter_)) < self.asked
+
+    def get_result(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """It keeps W as (D, C)."""
+        bias = np.ravel(self.model.intercept_) if self.task.bias else None
+        return self.model.coef_.T, bias
