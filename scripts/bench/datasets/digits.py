@@ -20,8 +20,12 @@ class Dataset(BaseDataset):
     def get_data(self) -> Data:
         """Pixels as float32."""
         read = jaxlin.data.load("digits")
-        (x, labels), test = (
+        test = read.test
+        if test is None:
+            raise RuntimeError("The digits have come without their test set.")
+        parts = (
             (part.x.astype(np.float32) / np.float32(16), np.asarray(part.labels, np.int32))
-            for part in (read.train, read.test)
+            for part in (read.train, test)
         )
-        return Data(self.label, x, labels, 10, test=test)
+        (x, labels), of_test = parts
+        return Data(self.label, x, labels, 10, test=of_test)

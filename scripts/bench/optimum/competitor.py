@@ -57,6 +57,11 @@ class Competitor(BaseSolver):
         """What to run with, in this order: iterations 1, 2, 4 and so on."""
         return (1 << k for k in itertools.count())
 
+    def between(self, low: Any, high: Any) -> Any:
+        """A budget about halfway between two, by their ratio; None where there is none."""
+        middle = round((low * high) ** 0.5)
+        return middle if low < middle < high else None
+
     def snapshots(self) -> Iterator[tuple[int, float]] | None:
         """Iterations and seconds so far, again and again, the clock stopped in between.
 

@@ -137,7 +137,7 @@ def refine(
     the best peer's time is known to a quarter.
 
     Args:
-      solvers: whose budgets are iterations, by their label.
+      solvers: those that are run from the start with each budget, by their label.
       records: of them; points are added.
       bounds: of their problem.
       target: relative suboptimality.
@@ -151,13 +151,12 @@ def refine(
     for _ in range(most_runs):
         found = {label: bracket(records[label]["points"], reaches) for label in solvers}
         fastest = min((hit["seconds"] for _, hit in found.values() if hit), default=math.inf)
-        asked: list[tuple[float, str, int]] = []
+        asked: list[tuple[float, str, Any]] = []
         for label, (missed, hit) in found.items():
             if missed is None or hit is None or missed["seconds"] * width > fastest:
                 continue
-            low, high = missed["budget"], hit["budget"]
-            middle = round(math.sqrt(low * high))
-            if low < middle < high and hit["seconds"] > width * missed["seconds"]:
+            middle = solvers[label].between(missed["budget"], hit["budget"])
+            if middle is not None and hit["seconds"] > width * missed["seconds"]:
                 asked.append((missed["seconds"], label, middle))
         if not asked:
             return

@@ -22,23 +22,24 @@ def _one_pass(W: jax.Array, b: jax.Array, x: jax.Array, labels: jax.Array) -> An
     """The objective and its gradient in float64, a block of rows at a time."""
     exact = jax.lax.Precision.HIGHEST
 
-    def of_block(rows: jax.Array, codes: jax.Array) -> Any:
-        rows = rows.astype(jnp.float64)
-        s = jnp.matmul(rows, W.T, precision=exact) + b[None, :]
+    def of_block(part: jax.Array, codes: jax.Array) -> Any:
+        part = part.astype(jnp.float64)
+        s = jnp.matmul(part, W.T, precision=exact) + b[None, :]
         one_hot = jax.nn.one_hot(codes, len(W), dtype=jnp.float64)
         slopes = jax.nn.softmax(s, axis=1) - one_hot
         losses = jax.nn.logsumexp(s, axis=1) - jnp.sum(s * one_hot, axis=1)
-        return jnp.sum(losses), jnp.matmul(slopes.T, rows, precision=exact), slopes.sum(axis=0)
+        return jnp.sum(losses), jnp.matmul(slopes.T, part, precision=exact), slopes.sum(axis=0)
 
     def add(total: Any, index: jax.Array) -> Any:
-        block = (jax.lax.dynamic_slice_in_dim(a, index * _ROWS, _ROWS) for a in (x, labels))
+        block = (jax.lax.dynamic_slice_in_dim(a, index * rows, rows) for a in (x, labels))
         return jax.tree.map(jnp.add, total, of_block(*block)), None
 
-    whole = len(x) - len(x) % _ROWS
+    rows = min(_ROWS, len(x))
+    whole = len(x) - len(x) % rows
     zero = (jnp.zeros((), jnp.float64), jnp.zeros_like(W), jnp.zeros_like(b))
-    total = jax.lax.scan(add, zero, jnp.arange(whole // _ROWS))[0]
+    total = jax.lax.scan(add, zero, jnp.arange(whole // rows))[0]
     total = jax.tree.map(jnp.add, total, of_block(x[whole:], labels[whole:]))
-    loss, of_W, of_b = (part / len(x) for part in total)
+    loss, of_W, of_b = (leaf / len(x) for leaf in total)
     return loss + _L2 * jnp.sum(W * W), of_W + 2 * _L2 * W, of_b
 
 

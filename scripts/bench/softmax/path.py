@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -130,8 +131,14 @@ def _peer(
 
 
 def _certificates(found: Any, count: int) -> list[Any]:
-    """What a sweep proves of every point; None where nothing."""
-    return [getattr(found.fit(index), "certificate", None) for index in range(count)]
+    """What a sweep proves of every point; None where nothing, or where it diverged."""
+    proofs: list[Any] = []
+    for index in range(count):
+        try:
+            proofs.append(found.fit(index).certificate)
+        except jaxlin.errors.DivergedError:
+            proofs.append(None)
+    return proofs
 
 
 def measure(data: Data, *, points: int, cutoff: float, say: Say) -> dict[str, Any]:
@@ -170,7 +177,8 @@ def measure(data: Data, *, points: int, cutoff: float, say: Say) -> dict[str, An
     say("  single fits")
 
     def fit(l2: float) -> None:
-        np.asarray(jaxlin.fit(data.x, data.labels, loss=loss, l2=l2, tol=GAP).params.W)
+        with contextlib.suppress(jaxlin.errors.DivergedError):  # the sweep's proofs tell
+            np.asarray(jaxlin.fit(data.x, data.labels, loss=loss, l2=l2, tol=GAP).params.W)
 
     fit(path[0])
     singles: dict[int, float] = {}

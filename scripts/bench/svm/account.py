@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.harness.tables import Section
-from bench.optimum.account import comparison_row, curve_sections
+from bench.optimum.account import comparison_row, curve_sections, short
 from bench.optimum.readings import own_seconds, reached
 from bench.svm import ratios
 
@@ -21,7 +21,7 @@ def _comparison(record: Mapping[str, Any]) -> Section:
     for bias, target in ratios.SECONDS.values():
         case = ratios.case_of(record, "weston-watkins", bias)
         own = own_seconds(case, target)
-        name = f"Weston-Watkins, {'free' if bias else 'no'} bias, certified {target:g}"
+        name = f"Weston-Watkins, {'free' if bias else 'no'} bias, certified {short(target)}"
         value = None if own is None or one is None else one / own
         peer = "" if one is None else f"one LinearSVC fit: {one:.3g}"
         rows.append(comparison_row(name, own, peer, value))

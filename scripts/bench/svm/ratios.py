@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from bench.optimum.account import short
 from bench.optimum.readings import certified, find_case, own_seconds
 from bench.optimum.running import FASHION
 
@@ -13,7 +14,7 @@ MAIN_L2 = 1e-4
 TARGET = 1e-3  # of the two comparisons
 # Seconds of the Weston-Watkins hinge: whether the bias is free, and the certified gap.
 SECONDS = {
-    f"{'free_bias' if bias else 'no_bias'}_to_{target:.0e}".replace("e-0", "e-"): (bias, target)
+    f"{'free_bias' if bias else 'no_bias'}_to_{short(target)}": (bias, target)
     for bias in (False, True)
     for target in (1e-2, 1e-3, 1e-6)
 }

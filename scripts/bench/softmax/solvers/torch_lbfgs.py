@@ -51,9 +51,12 @@ class Solver(Competitor):
         return loss
 
     def _iterate(self, more: int) -> None:
-        """So many iterations more: each call costs one evaluation besides."""
+        """So many iterations more: each call costs one evaluation besides.
+
+        Of evaluations it may have its default number, and those of one search that finds nothing.
+        """
         before = self.W.detach().clone()
-        self.optimizer.param_groups[0].update(max_iter=more, max_eval=100 * more)
+        self.optimizer.param_groups[0].update(max_iter=more, max_eval=more + more // 4 + 25)
         self.optimizer.step(self._closure)
         if self.device == "cuda":
             self.torch.cuda.synchronize()
