@@ -103,7 +103,7 @@ def _section(cases: list[Mapping[str, Any]]) -> Section:
 
 def curve_sections(record: Mapping[str, Any]) -> list[Section]:
     """A table for each problem, and before them what they mean."""
-    groups = problems(record)
+    groups = [cases for cases in problems(record) if any(ran(case) for case in cases)]
     if not groups:
         return []
     return [Section("Curves", TEXT), *(_section(cases) for cases in groups)]

@@ -88,9 +88,11 @@ class Competitor(BaseSolver):
 
 @contextmanager
 def without_convergence_warnings() -> Iterator[None]:
-    """A run that is cut short on purpose need not say that it did not converge."""
-    from sklearn.exceptions import ConvergenceWarning
+    """A run that is cut short on purpose need not say that it did not converge.
 
+    Nor one that goes on to where rounding stops it, whose line search then fails.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        for kind in (UserWarning, RuntimeWarning):  # each library has kinds of its own of these
+            warnings.simplefilter("ignore", kind)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,25 @@ def _line(points: list[Mapping[str, Any]], key: str) -> tuple[list[float], list[
     return [x for x, _ in found], [y for _, y in found]
 
 
+def lowest_so_far(y: list[float]) -> list[float]:
+    """What the fastest runs reached: a slower one that reached less does not count.
+
+    >>> lowest_so_far([3.0, 1.0, 2.0])
+    [3.0, 1.0, 1.0]
+    """
+    return list(itertools.accumulate(y, min))
+
+
+def short_name(label: str) -> str:
+    """A label without the names of its parameters.
+
+    >>> short_name("sklearn[solver=lbfgs]")
+    'sklearn lbfgs'
+    """
+    name, _, rest = label.removesuffix("]").partition("[")
+    return " ".join([name, *(part.partition("=")[2] for part in rest.split(",") if part)])
+
+
 def _panel(axes: Axes, case: Mapping[str, Any], colours: Mapping[str, str]) -> None:
     for label in reversed(ran(case)):  # jaxlin last, on top
         points, own = case["solvers"][label]["points"], label == OWN
@@ -41,8 +61,10 @@ def _panel(axes: Axes, case: Mapping[str, Any], colours: Mapping[str, str]) -> N
             "color": colours[label], "lw": 2.0 if own else 1.2, "ms": 5 if own else 3,
             "marker": "o",
         }  # fmt: skip
-        axes.plot(*_line(points, "suboptimality"), "-", **style)
-        axes.plot(*_line(points, "certified"), "--", mfc="white", **style)
+        looks: Any = {"suboptimality": {"ls": "-"}, "certified": {"ls": "--", "mfc": "white"}}
+        for key, look in looks.items():
+            x, y = _line(points, key)
+            axes.plot(x, lowest_so_far(y), **style, **look)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(_FLOOR / 1.5, 1.0)
@@ -53,16 +75,16 @@ def _panel(axes: Axes, case: Mapping[str, Any], colours: Mapping[str, str]) -> N
 
 def _shown(record: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
     """The problems of the first data set; where it has one alone, of the others as well."""
-    groups = problems(record)
+    groups = [cases for cases in problems(record) if any(ran(case) for case in cases)]
     main = [cases for cases in groups if cases[0]["dataset"] == groups[0][0]["dataset"]]
     return main if len(main) > 1 else groups[:_MOST_ROWS]
 
 
 def draw(record: Mapping[str, Any]) -> Figure | None:
     """A figure of the curves of a record, or None where there are none."""
-    if not record.get("curves"):
-        return None
     groups = _shown(record)
+    if not groups:
+        return None
     everyone = sorted({label for cases in groups for case in cases for label in ran(case)})
     peers = [label for label in everyone if label != OWN]
     colours = {label: _COLOURS[k % len(_COLOURS)] for k, label in enumerate(peers)}
@@ -90,7 +112,8 @@ def draw(record: Mapping[str, Any]) -> Figure | None:
     handles = [Line2D([], [], color=colours[label], marker="o", ms=4) for label in known]
     handles.append(Line2D([], [], color="#7f7f7f", ls="--", marker="o", ms=4, mfc="white"))
     figure.legend(
-        handles, [*known, "by its own proof"], loc="outside lower center", ncols=5, fontsize=9,
+        handles, [*map(short_name, known), "by its own proof"], loc="outside lower center",
+        ncols=3 if columns < 3 else 5, fontsize=9,
         frameon=False,
     )  # fmt: skip
     return figure

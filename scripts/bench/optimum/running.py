@@ -52,10 +52,11 @@ class Case:
 def selected(cases: Sequence[Case], options: Options) -> list[Case]:
     """The cases that the options ask for; data beyond those of the bench join them."""
     cases = list(cases)
-    known = {case.dataset for case in cases}
+    known, patterns = {case.dataset for case in cases}, list(options.datasets)
     for pattern in options.datasets:
         if not any(is_selected(label, [pattern]) for label in known):
             dataset = Shelf().find(pattern).label
+            patterns.append(dataset)
             kinds = {(case.loss, case.bias, case.l2) for case in cases}
             cases += [Case(dataset, loss, l2, bias) for loss, bias, l2 in sorted(kinds)]
     if options.l2:
@@ -70,7 +71,7 @@ def selected(cases: Sequence[Case], options: Options) -> list[Case]:
     return [
         case
         for case in cases
-        if is_selected(case.dataset, options.datasets) and (case.l2 in (options.l2 or (case.l2,)))
+        if is_selected(case.dataset, patterns) and (case.l2 in (options.l2 or (case.l2,)))
     ]
 
 

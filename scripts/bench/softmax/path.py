@@ -16,6 +16,7 @@ from bench.harness.timing import Say, seconds
 from bench.optimum.bounds import Bounds
 from bench.optimum.competitor import Stopwatch, without_convergence_warnings
 from bench.optimum.task import Task
+from jaxlin.errors import DivergedError
 
 GAP = 1e-3
 # Of scikit-learn's tolerance over sqrt(l2): a gap is about |gradient|^2 / (4 l2).
@@ -136,7 +137,7 @@ def _certificates(found: Any, count: int) -> list[Any]:
     for index in range(count):
         try:
             proofs.append(found.fit(index).certificate)
-        except jaxlin.errors.DivergedError:
+        except DivergedError:
             proofs.append(None)
     return proofs
 
@@ -177,7 +178,7 @@ def measure(data: Data, *, points: int, cutoff: float, say: Say) -> dict[str, An
     say("  single fits")
 
     def fit(l2: float) -> None:
-        with contextlib.suppress(jaxlin.errors.DivergedError):  # the sweep's proofs tell
+        with contextlib.suppress(DivergedError):  # the sweep's proofs tell
             np.asarray(jaxlin.fit(data.x, data.labels, loss=loss, l2=l2, tol=GAP).params.W)
 
     fit(path[0])

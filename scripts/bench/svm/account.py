@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from bench.harness.tables import Section
-from bench.optimum.account import comparison_row, curve_sections, short
-from bench.optimum.readings import own_seconds, reached
+from bench.optimum.account import comparison_row, curve_sections, seconds_cell, short
+from bench.optimum.readings import at_least, own_seconds, reached
 from bench.svm import ratios
 
 TITLE = "Multiclass SVMs to the optimum"
@@ -42,8 +43,9 @@ def _comparison(record: Mapping[str, Any]) -> Section:
     peer = {} if case is None else case["solvers"].get("linear-svc", {})
     if case is not None and peer.get("points"):
         seconds = reached(peer, ratios.TARGET)
-        told = f"LinearSVC to the same, uncertified: {seconds:.3g}"
-        value = None if own is None else seconds / own
+        cell = seconds_cell(seconds, at_least(peer, ratios.TARGET))
+        told = f"LinearSVC to the same, uncertified: {cell}"
+        value = None if own is None or not math.isfinite(seconds) else seconds / own
         rows.append(comparison_row(name, own, told, value))
     text = (
         "Seconds on Fashion-MNIST at l2 = 1e-4. `LinearSVC` as it comes (own tolerance and limit "
