@@ -20,7 +20,9 @@ with the clock stopped. Every answer is judged in float64, outside of all of the
 lower bound that any certificate of the run proves. Seconds to a target are those of the fastest run
 that reached it, without interpolation; `> 40` is the longest run that missed it; `-`, it stopped by
 itself before. A line `certified` counts the runs whose own proof shows the gap. jaxlin's seconds
-include its certificate; compilation is in the first call, beside them."""
+include its certificate; compilation is in the first call, beside them. No run is begun that is
+expected to last longer than the cut-off, which keeps a complete run near 40 minutes;
+`--cutoff 600` waits longer."""
 
 
 def short(target: float) -> str:
@@ -65,6 +67,24 @@ def _has_proofs(one: Mapping[str, Any]) -> bool:
     return any(point.get("certified") is not None for point in one["points"])
 
 
+def _limits(cases: list[Mapping[str, Any]]) -> str:
+    """The cut-off, and who was given longer."""
+    told = []
+    for cutoff in sorted({case["cutoff"] for case in cases}):
+        same = [case for case in cases if case["cutoff"] == cutoff]
+        longer = {
+            label: case["solvers"][label]["limit"]
+            for case in same
+            for label in ran(case)
+            if case["solvers"][label]["limit"] != cutoff
+        }
+        others = ", ".join(f"{label} {limit:g} s" for label, limit in longer.items())
+        values = ", ".join(f"{case['l2']:g}" for case in same)
+        where = "" if len(same) == len(cases) else f" at l2 = {values}"
+        told.append(f"{cutoff:g} s{where}" + (f" ({others})" if others else ""))
+    return "; ".join(told)
+
+
 def _section(cases: list[Mapping[str, Any]]) -> Section:
     first = cases[0]
     bias = "free bias" if first["bias"] else "no bias"
@@ -81,8 +101,8 @@ def _section(cases: list[Mapping[str, Any]]) -> Section:
         for gap in [case["bound_gap"]]
     )
     text = (
-        f"{first['n']:,} x {first['d']:,}, {first['c']} classes; cut off at {first['cutoff']:g} s "
-        f"(jaxlin, and the strongest peer, at four times that). Bounds of the optimum: {bounds}."
+        f"{first['n']:,} x {first['d']:,}, {first['c']} classes; cut off at {_limits(cases)}. "
+        f"Bounds of the optimum: {bounds}."
     )
     missing = [label for case in cases for label in ran(case) if label == OWN
                and not _has_proofs(case["solvers"][label])]  # fmt: skip

@@ -8,11 +8,38 @@ from typing import Any
 
 from bench.harness.tables import Section, ratio
 from bench.harness.timing import median
-from bench.optimum.account import curve_sections
+from bench.optimum.account import comparison_row, curve_sections, short
+from bench.optimum.readings import fastest_peer, own_seconds, times_faster
 from bench.softmax import path
+from bench.softmax.ratios import RACES, case_of
 
 TITLE = "Softmax to the optimum"
 CAPTION = "Relative suboptimality against seconds, by competitor and l2"
+
+
+def _races_section(record: Mapping[str, Any]) -> Section | None:
+    rows = []
+    for l2, target in RACES.values():
+        case = case_of(record, l2)
+        fastest = None if case is None else fastest_peer(case, target)
+        if case is None or fastest is None:
+            continue
+        peer = f"{fastest.label or 'any of them'}: "
+        if not math.isfinite(fastest.seconds):
+            peer += "none got there"
+        else:
+            peer += f"{'> ' if fastest.is_bound else ''}{fastest.seconds:.3g}"
+        name = f"l2 = {l2:g}, to {short(target)}"
+        own = own_seconds(case, target)
+        rows.append(comparison_row(name, own, peer, times_faster(case, target)))
+    if not rows:
+        return None
+    text = (
+        "Seconds on Fashion-MNIST: jaxlin's to the certified gap, the fastest peer's to the same "
+        "suboptimality, uncertified. Where all were cut off before, more than the shortest of "
+        "their longest runs."
+    )
+    return Section("Beside the best peer", text, ["what", "jaxlin, s", "peer, s", "ratio"], rows)
 
 
 def _largest(values: list[float | None]) -> str:
@@ -83,7 +110,8 @@ def _certificate_section(measured: Mapping[str, Any]) -> Section:
 
 def sections(record: Mapping[str, Any]) -> list[Section]:
     """The tables of the page, those of the parts that ran."""
-    found = curve_sections(record)
+    races = _races_section(record)
+    found = ([] if races is None else [races]) + curve_sections(record)
     if "path" in record:
         found.append(_path_section(record["path"]))
     if "certificate" in record:

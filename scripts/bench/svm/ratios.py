@@ -57,3 +57,14 @@ def against_dual_ascent(record: Mapping[str, Any]) -> float | None:
     case = case_of(record, "weston-watkins", False)
     own, peer = own_seconds(case, TARGET), dual_ascent_seconds(case)
     return None if own is None or peer is None else peer[0] / own
+
+
+def values(record: Mapping[str, Any]) -> dict[str, float | None]:
+    """What was measured for each bar; what was not is left out."""
+    found: dict[str, float | None] = {
+        key: own_seconds(case_of(record, "weston-watkins", bias), target)
+        for key, (bias, target) in SECONDS.items()
+    }
+    found["against_linear_svc"] = against_linear_svc(record)
+    found["against_dual_ascent"] = against_dual_ascent(record)
+    return {key: value for key, value in found.items() if value is not None}

@@ -21,7 +21,8 @@ class Solver(Competitor):
     """Stops by passes over the data. As the strongest of the peers, it is given the longest."""
 
     name = "cyanure"
-    stamina = 4.0
+    parameters = {"dtype": ("float32", "float64")}  # noqa: RUF012
+    stamina = 6.0
     model: Any
 
     def budgets(self) -> Iterator[int]:
@@ -43,9 +44,9 @@ class Solver(Competitor):
         return "keeps one row for two classes" if task.data.num_classes < 3 else None
 
     def set_objective(self, task: Task) -> None:
-        """float32, which it computes in; all cores."""
+        """The features in the dtype that it is to compute in; it takes all cores."""
         super().set_objective(task)
-        self.x = task.data.as_floats()
+        self.x = task.data.as_floats().astype(self.values["dtype"], copy=False)
         self.labels = task.data.labels.astype(np.int64)
         self.estimators = load("cyanure.estimators")
         logging.getLogger("Cyanure").setLevel(logging.ERROR)

@@ -21,7 +21,7 @@ class Solver(Competitor):
     """
 
     name = "linear-svc"
-    growth = 1.5
+    growth = 3.0
     model: Any
 
     def skip(self, task: Task) -> str | None:
