@@ -14,7 +14,7 @@ from bench.optimum.running import OWN
 TEXT = """\
 Seconds from arrays in memory to the answer. Who stops by iterations or by a tolerance is run from
 the start with growing budgets (1, 2, 4 iterations and so on), each run timed wholly after one that
-was not, the median where a run takes less than a second; for the best peers, budgets in between
+was not, the median where a run takes less than 0.25 s; for the best peers, budgets in between
 narrow the factor of two down to a quarter where a bar hangs on it. Who can be watched is looked at
 with the clock stopped. Every answer is judged in float64, outside of all of them, against the best
 lower bound that any certificate of the run proves. Seconds to a target are those of the fastest run

@@ -13,7 +13,7 @@ from bench.optimum.competitor import Competitor
 
 # From the bound at most this far away, nobody has to run any longer: the last target is reached.
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-6)
-_SHORT = 1.0  # a run under a second is repeated, and its median counts
+_SHORT = 0.25  # a run of less is repeated, and its median counts
 _MOST_BUDGETS = 24
 
 

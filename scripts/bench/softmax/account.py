@@ -74,7 +74,7 @@ def _path_section(measured: Mapping[str, Any]) -> Section:
         f"each to a certified gap of {measured['gap']:g}. scikit-learn goes from strong to weak l2 "
         "in float32, each fit from the last answer, until the largest entry of the gradient is "
         f"{measured['peer_factor']:.2g} sqrt(l2): the loosest of such factors, half a decade "
-        f"apart, by which trial points (l2 = {trials}) came within the gap, judged outside. "
+        f"apart, by which all trial points (l2 = {trials}) came within the gap, judged outside. "
     )
     if len(peer) < len(points):
         text += (
