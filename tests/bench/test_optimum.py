@@ -138,7 +138,7 @@ def test_a_curve_ends_where_a_solver_does_or_the_last_target_is(clock: Clock) ->
 
 
 def test_short_runs_are_repeated_and_who_compiles_runs_twice(clock: Clock) -> None:
-    solver: Any = Halving(clock, end=2, pace=0.4)
+    solver: Any = Halving(clock, end=2, pace=0.1)
     found = curves.curve(solver, Bounds(solver), cutoff=10.0, repeats=3)
     assert solver.ran == [1, 1, 1, 1, 2, 2, 2, 4, 4, 4]
     assert len(found["points"][0]["times"]) == 3
