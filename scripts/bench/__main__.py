@@ -37,6 +37,10 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--datasets", help="labels, their beginnings, or with * and ?", **several)
     parser.add_argument("--solvers", help="likewise", **several)
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[], metavar="B")
+    parser.add_argument("--l2", nargs="+", type=float, default=[], metavar="L2")
+    parser.add_argument(
+        "--cutoff", type=float, metavar="SECONDS", help="no run longer than that (softmax, svm)"
+    )
     parser.add_argument("--parts", nargs="+", default=[], metavar="PART", help="of the bench")
     parser.add_argument(
         "--out",
@@ -61,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     repeats = asked.repeats or (2 if asked.quick else 5)
     options = Options(
         repeats, asked.quick, asked.full, asked.datasets, asked.solvers, asked.batch_sizes,
-        asked.parts,
+        asked.parts, asked.l2, asked.cutoff,
     )  # fmt: skip
     where = asked.out or (_PROJECT / ("docs" if options.is_complete else ".bench"))
     started, of_machine = time.monotonic(), machine.machine()

@@ -88,8 +88,8 @@ def test_data_sets_and_solvers_are_found_by_their_files() -> None:
     assert len(solvers) == len(list((folder / "solvers").glob("*.py"))) - 1  # __init__.py
     assert {"jaxlin", "optax-loop", "torch-index", "sklearn-sgd"} <= set(solvers)
     datasets = discover("bench.datasets", "Dataset")
-    assert set(datasets) == {"fashion-mnist", "synthetic"}
-    assert benches() == ["sgd"]
+    assert set(datasets) == {"digits", "falling-scales", "fashion-mnist", "synthetic"}
+    assert benches() == ["sgd", "softmax", "svm"]
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from typing import Any
 
 import jax
 
-_PACKAGES = ("jaxlin", "jax", "jaxlib", "optax", "numpy", "scipy", "scikit-learn", "torch")
+_PACKAGES = (
+    "jaxlin", "jax", "jaxlib", "optax", "numpy", "scipy", "scikit-learn", "torch", "cyanure",
+)  # fmt: skip
 
 
 def _after_colon(path: str, key: str) -> str | None:

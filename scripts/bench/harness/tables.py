@@ -24,7 +24,7 @@ class Section:
 
 
 def _is_number(cell: str) -> bool:
-    return not cell or cell.lstrip("≤≥- ")[:1].isdigit() or cell in {"inf", "nan"}
+    return not cell or cell.lstrip("≤≥>- ")[:1].isdigit() or cell in {"inf", "nan", "-"}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

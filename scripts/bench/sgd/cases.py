@@ -16,6 +16,7 @@ _EVERYONE = ("",)
 _FASHION = "fashion-mnist[dtype=float32,order=shuffled]"
 _FASHION_BYTES = "fashion-mnist[dtype=uint8,order=shuffled]"
 _MOST_FLOPS = 4e12  # an epoch of --full: some 20 s on two cores
+_LEAST_BYTES = 1 << 23  # less than that is a few batches: an epoch says nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +67,8 @@ def _full_cases(datasets: Sequence[BaseDataset]) -> list[Case]:
     for dataset in datasets:
         values = dataset.values
         flops = 4.0 * values.get("n", 0) * values.get("d", 0) * values.get("c", 0)
-        is_small = (dataset.size() or 0) <= room and flops <= _MOST_FLOPS
-        if is_small and values.get("order") != "sorted":
+        is_fit = _LEAST_BYTES <= (dataset.size() or 0) <= room and flops <= _MOST_FLOPS
+        if is_fit and values.get("order") != "sorted":
             known = {(case.dataset, case.batch_size) for case in cases}
             cases += [
                 Case(dataset.label, batch_size, _LOOPS, 3)

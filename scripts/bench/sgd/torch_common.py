@@ -1,22 +1,14 @@
-"""What the PyTorch loops share. PyTorch is no dependency of the project: it is loaded by name."""
+"""What the PyTorch loops share."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 
+from bench.harness.packages import load
 from bench.harness.parts import BaseSolver
 from bench.sgd.task import Task
-
-
-def load_torch() -> Any:
-    """The module, or None where it is not installed."""
-    try:
-        return importlib.import_module("torch")
-    except ImportError:
-        return None
 
 
 class TorchSolver(BaseSolver):
@@ -25,11 +17,11 @@ class TorchSolver(BaseSolver):
     def skip(self, task: Task) -> str | None:
         """Without PyTorch there is nothing to run."""
         del task
-        return "PyTorch is not installed" if load_torch() is None else None
+        return "PyTorch is not installed" if load("torch") is None else None
 
     def set_objective(self, task: Task) -> None:
         """The data as tensors; on the device, where there is one."""
-        self.task, self.torch = task, load_torch()
+        self.task, self.torch = task, load("torch")
         self.device = "cuda" if self.torch.cuda.is_available() else "cpu"
         self.x = self.torch.from_numpy(task.data.x).to(self.device)
         self.labels = self.torch.from_numpy(task.data.labels.astype(np.int64)).to(self.device)

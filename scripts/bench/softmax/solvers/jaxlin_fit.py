@@ -1,0 +1,9 @@
+"""jaxlin: `fit` with a tolerance."""
+
+from __future__ import annotations
+
+from bench.optimum.jaxlin_fit import JaxlinFit
+
+
+class Solver(JaxlinFit):
+    """Softmax with a free bias."""
