@@ -174,6 +174,11 @@ def test_no_certificate_says_less_than_the_true_distance(name: str, bias: bool) 
                 assert same[certain].all()
 
 
+def programs() -> int:
+    """How many have been compiled for certificates."""
+    return measure._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_many_calls_are_one_program() -> None:
     """Whatever the parameters, l2 and widths, and in a float64 scope or not."""
     x, labels = data()
@@ -182,7 +187,7 @@ def test_many_calls_are_one_program() -> None:
     with float64_scope(True):
         points = [given(x, labels, rng.normal(size=(C, D)), np.zeros(C)) for _ in range(4)]
     certified(loss, points[0], L2, widths=(1.0, 0.1))
-    before = measure._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
+    before = programs()
     outside = [certified(loss, p, 10.0**-k, widths=(0.5, 10.0**-k)) for k, p in enumerate(points)]
     with float64_scope(True):
         inside = [
