@@ -85,7 +85,7 @@ class _Search(NamedTuple):
     at: _Point
     best: jax.Array
     smallest: jax.Array
-    count: jax.Array
+    steps: jax.Array
     idle: jax.Array
 
 
@@ -142,13 +142,13 @@ def balanced(
             there,
             jnp.where(better, there.b, search.best),
             jnp.where(better, size, search.smallest),
-            search.count + 1,
+            search.steps + 1,
             jnp.where(jnp.any(there.b != at.b), idle, _IDLE),
         )
 
     def goes_on(search: _Search) -> jax.Array:
         unfinished = (search.smallest > enough) & (search.idle < _IDLE)
-        return unfinished & (search.count < most_steps)
+        return unfinished & (search.steps < most_steps)
 
     first, none = evaluated(start), jnp.asarray(0, jnp.int32)
     search = _Search(first, start, jnp.max(jnp.abs(first.gradient)), none, none)
@@ -188,7 +188,7 @@ class _Bracket(NamedTuple):
     at_high: jax.Array
     t: jax.Array
     found: jax.Array
-    count: jax.Array
+    tries: jax.Array
 
 
 def _where_flat(
@@ -201,13 +201,13 @@ def _where_flat(
     """
 
     def goes_on(state: _Bracket) -> jax.Array:
-        return (jnp.abs(state.found) > _FLAT * jnp.abs(at_zero)) & (state.count < _HALVINGS)
+        return (jnp.abs(state.found) > _FLAT * jnp.abs(at_zero)) & (state.tries < _HALVINGS)
 
     def narrowed(state: _Bracket) -> _Bracket:
         low, high, at_low, at_high, *_ = state
         t = low + (high - low) * at_low / (at_low - at_high)
         # Far from straight, where it would hardly move, halves are better.
-        t = jnp.where(state.count % 3 == 2, 0.5 * (low + high), t)
+        t = jnp.where(state.tries % 3 == 2, 0.5 * (low + high), t)
         found = derivative(t)
         falls = found < 0.0
         return _Bracket(
@@ -217,7 +217,7 @@ def _where_flat(
             jnp.where(falls, 0.5 * at_high, found),
             t,
             found,
-            state.count + 1,
+            state.tries + 1,
         )
 
     zero, one = jnp.zeros_like(at_zero), jnp.ones_like(at_zero)

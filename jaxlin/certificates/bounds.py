@@ -16,8 +16,9 @@ from jaxlin.conjugates import Known
 from jaxlin.precision import float64_scope
 from jaxlin.row_blocks import number_of_blocks
 
-# Shares of the margin over which the kinks of a hinge are rounded off.
-_WIDTHS = (10.0 * conjugates.FINEST_WIDTH, 1e-4, 1e-2, 1.0)
+# Shares of the margin over which the kinks of a hinge are rounded off. The finest comes first: the
+# bias of an exact optimum suits it, and no other width may do.
+SEARCHED_WIDTHS = (conjugates.FINEST_WIDTH, 1e-6, 1e-4, 1e-2, 1.0)
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -56,7 +57,7 @@ def certified(
     if not is_hinge or dual is not None:
         widths = (1.0,)
     elif widths is None:
-        widths = [width * loss.margin for width in _WIDTHS]  # pyright: ignore[reportAttributeAccessIssue]
+        widths = [width * loss.margin for width in SEARCHED_WIDTHS]  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(True):
         of_widths = jnp.asarray(np.array(widths, np.float64))
         sums = measure(loss, given, jnp.asarray(float(l2)), of_widths, dual, is_search)

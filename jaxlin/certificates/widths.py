@@ -21,7 +21,7 @@ from jaxlin.conjugates import Known
 from jaxlin.linear import LinearParams
 from jaxlin.precision import first_largest
 
-# From the best of the widths, which lie a factor of 100 apart.
+# From the best of the widths, most of which lie a factor of 100 apart.
 _AROUND = (0.1, 1.0, 10.0)
 # So exactly is a bias known where one width is compared with another.
 _STEPS, _ENOUGH = 3, 1e-5
@@ -48,7 +48,7 @@ def promising(
       sketch: products of the features with the directions (M, R, B).
       params: W (C, D) and b.
       signs: the directions (R, D).
-      widths: rising by a factor of 100, (K,).
+      widths: rising, (K,).
       l2: scalar.
     """
     num_classes = params.num_classes
@@ -81,7 +81,6 @@ def promising(
             b = balanced(loss, scored, width, b, _STEPS, _ENOUGH)
         return b, (bound(width, b), b)
 
-    # The finest first: that is what a bias at the optimum is balanced for.
     _, (bounds, biases) = jax.lax.scan(attempt, start, widths)
     best = first_largest(bounds)
     chosen = widths[best] * jnp.asarray(_AROUND)
