@@ -1,4 +1,4 @@
-"""Ways to find W: random search, gradient descent, minibatch SGD, Newton's method.
+"""Ways to find W: random search, gradient descent, minibatch SGD, Newton's method, L-BFGS.
 
 Each is a frozen dataclass with the same protocol (`jaxlin.solvers.base`), driven by the same loop
 (`jaxlin.solvers.loop`).
@@ -7,6 +7,7 @@ Each is a frozen dataclass with the same protocol (`jaxlin.solvers.base`), drive
 from jaxlin.solvers.base import Evaluation, Problem, Solver
 from jaxlin.solvers.gradient_descent import GradientDescent
 from jaxlin.solvers.history import EpochReport, History
+from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.learning_rate import (
     cosine_decay,
     suggested_epochs,
@@ -17,6 +18,7 @@ from jaxlin.solvers.random_search import RandomSearch
 from jaxlin.solvers.sgd import SGD
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "EpochReport",
     "Evaluation",

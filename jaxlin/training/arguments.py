@@ -17,6 +17,7 @@ from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, init_params
 from jaxlin.objective import Objective, check_l2
 from jaxlin.solvers.base import Examples
+from jaxlin.solvers.lbfgs import LBFGS
 
 _MANY_CLASSES = 1000
 
@@ -260,9 +261,21 @@ def _is_elsewhere(x: np.ndarray | jax.Array) -> bool:
     return isinstance(x, jax.Array) and any(device.platform != "cpu" for device in x.devices())
 
 
+def check_no_patience(patience: Any) -> None:
+    """Raises `InputError` where a solver that goes to the optimum is to stop early."""
+    if patience is not None:
+        raise InputError(
+            "patience stops a fit before its optimum, and solvers.LBFGS goes to it: leave patience "
+            "out, or use solvers.SGD."
+        )
+
+
 def check_choices(solver: Any, patience: Any, tol: Any, on_epoch: Any, validation: Any) -> None:
     """Raises `InputError` for what `fit` was told to do and cannot."""
-    if solver is not None and not all(hasattr(solver, name) for name in ("init", "step", "epochs")):
+    known = isinstance(solver, LBFGS) or all(
+        hasattr(solver, name) for name in ("init", "step", "epochs")
+    )
+    if solver is not None and not known:
         raise InputError(
             "solver must be one of jaxlin.solvers, for example solvers.SGD(optax.adam(1e-3)), or "
             f"None, got {solver!r}."

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlin import checks
+from jaxlin.certificates.certificate import Certificate
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import DivergedError
 from jaxlin.linear import LinearParams
@@ -20,6 +23,7 @@ from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Evaluation, Solver
 from jaxlin.solvers.grid import Grid, evaluate_models
 from jaxlin.solvers.history import EpochReport, History
+from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.loop import minimise
 from jaxlin.training.account import (
     divergence_sentence,
@@ -31,8 +35,10 @@ from jaxlin.training.account import (
 )
 from jaxlin.training.arguments import (
     as_examples,
+    as_shares,
     check_choices,
     check_l2_fits,
+    check_no_patience,
     check_params,
     check_remembered,
     check_scaling,
@@ -41,6 +47,7 @@ from jaxlin.training.arguments import (
     training_data,
 )
 from jaxlin.training.default_solver import default_numbers, default_solver
+from jaxlin.training.optimum import check_certifiable, fit_to_optimum, why_no_certificate
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,7 +59,10 @@ class Fit:
         scaling was given).
       history: objective and accuracy by epoch, and of the validation data where there was any.
       outcome: a sentence that says what happened and what to do; its `kind` is for programs.
-      certificate: None: these solvers do not prove how far from the optimum they stopped.
+      certificate: a proof of how far from the optimum the parameters are at most, where the fit
+        went to the optimum (`solver=None` or `solvers.LBFGS`); None of other solvers, for which
+        `jaxlin.certificates.duality_gap` makes one, and where there is none (l2 = 0, a loss or a
+        penalty of your own).
       objective: what was minimised.
       scaling: what each batch went through first, or None.
       seconds: the whole fit took, compilation included.
@@ -61,7 +71,7 @@ class Fit:
     params: LinearParams
     history: History
     outcome: Outcome
-    certificate: None
+    certificate: Certificate | None
     objective: Objective
     scaling: Scaling | None
     seconds: float
@@ -84,7 +94,7 @@ def fit(
     loss: Loss,
     l2: float = 0.0,
     penalty: Penalty | None = None,
-    solver: Solver | None = None,
+    solver: Solver | LBFGS | None = None,
     key: Any = None,
     init: LinearParams | None = None,
     bias: bool = True,
@@ -107,18 +117,23 @@ def fit(
       loss: one of `jaxlin.losses`, or a function `(scores (N, C), labels (N,)) -> (N,)`.
       l2: lambda, not negative.
       penalty: any function of W, added as it is.
-      solver: how to minimise; None is SGD with momentum and a cosine schedule, its learning rate
-        from the size of the rows, for 20 to 200 epochs (about 2,000 steps where the data are few).
+      solver: how to minimise. None goes to the certified optimum: `solvers.Newton` for a hinge
+        where the problem is small, else `solvers.LBFGS`. Where nothing can be certified (a loss or
+        a penalty of your own, l2 = 0), and with `patience`, None is SGD with momentum and a cosine
+        schedule, its learning rate from the size of the rows, for 20 to 200 epochs (about 2,000
+        steps where the data are few).
       key: a `jax.random` key, or a seed from 0 to 2**32 - 1. None is seed 0.
       init: where to start; None is zero. Its W fixes C.
       bias: whether there is a b.
       validation: `(x, labels)` to evaluate on after each epoch.
       sample_weight: (N,), not negative; integer weights act as so many copies of a row.
-      tol: stop once the largest |gradient| is at most `tol` times its value at zero parameters
-        (looked at after each epoch, which costs a pass); None runs all epochs.
+      tol: to the optimum: the certified relative gap to stop at, None is 1e-4 for softmax and 1e-3
+        for the SVM losses. Else stop once the largest |gradient| is at most `tol` times its value
+        at zero parameters (looked at after each epoch, which costs a pass); None runs all epochs.
       dtype: what to compute in, float32 or float64. None is float32, unless x is a float64 JAX
         array. float64 needs no global setting.
-      on_epoch: called with an `EpochReport` after each epoch; a return value of True stops.
+      on_epoch: called with an `EpochReport` after each epoch, to the optimum after some passes; a
+        return value of True stops.
       patience: epochs without a better validation loss after which to stop; the parameters are
         then those of the best epoch.
       scaling: a `jaxlin.data.Scaling`, or None.
@@ -143,14 +158,38 @@ def fit(
     users_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(dtype == jnp.float64):
         check_choices(solver, patience, tol, on_epoch, validation)
+        check_l2_fits(l2, dtype)
         key = checks.as_key(key)
-        in_batches = solver is None or solver.batch_size is not None
+        lbfgs = None
+        if isinstance(solver, LBFGS):
+            check_certifiable(objective)
+            check_no_patience(patience)
+            lbfgs, solver = solver, None
+        to_optimum = lbfgs is not None or (
+            solver is None and patience is None and why_no_certificate(objective) is None
+        )
+        in_batches = not to_optimum and (solver is None or solver.batch_size is not None)
         examples, held_out, shape, order = training_data(
             x, labels, dtype, init=init, sample_weight=sample_weight, validation=validation,
             scaling=scaling, key=key if in_batches else None,
         )  # fmt: skip
-        check_l2_fits(l2, dtype)
         params = starting_params(init, bias, shape, dtype)
+        if to_optimum:
+            started = time.monotonic()
+            weight = checks.as_sample_weight(sample_weight, len(examples.labels))
+            with float64_scope(True):
+                exact = jnp.asarray(as_shares(weight, np.float64))
+            ended = fit_to_optimum(
+                objective, examples._replace(weight=exact),
+                jax.tree.map(lambda leaf: leaf[0], params),
+                solver=lbfgs, scaling=scaling, held_out=held_out, tol=tol, dtype=dtype,
+                on_epoch=on_epoch, key=key, users_x64=users_x64,
+            )  # fmt: skip
+            seconds = time.monotonic() - started
+            return Fit(
+                ended.params, ended.history, ended.outcome, ended.certificate, objective, scaling,
+                seconds,
+            )  # fmt: skip
         if solver is None:
             numbers: Any = default_numbers(examples.x, loss, shape[0], scaling, dtype)
             make_solver: Any = default_solver

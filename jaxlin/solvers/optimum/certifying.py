@@ -31,6 +31,7 @@ from jaxlin.solvers.optimum.metric import (
     Metric,
     basis_of,
     coupled_rank,
+    mean_bend,
     metric_at,
     rows_of_pair,
 )
@@ -41,6 +42,7 @@ from jaxlin.solvers.optimum.steps import (
     Terms,
     correct_rows,
     descend,
+    exact_loss,
     renewed,
     scores_at,
     start,
@@ -102,7 +104,7 @@ def _weighted(weight: jax.Array, values: jax.Array) -> jax.Array:
 
 def _afresh(state: State) -> State:
     """For a new metric: what is remembered was measured in another."""
-    return state._replace(count=jnp.zeros_like(state.count), is_stuck=jnp.asarray(False))
+    return state._replace(remembered=jnp.zeros_like(state.remembered), is_stuck=jnp.asarray(False))
 
 
 class Descent:
@@ -165,16 +167,15 @@ class Descent:
         self._products = self.dtype.name
         self._best_dual = -np.inf
         before, rounds, steps, share = int(state.passes), [], 0, 0.5
-        certificate, params = None, None
+        certificate = None
         ending: Ending = "out_of_steps"
-        rank = coupled_rank(self._variances, l2, state.theta.shape[0])
         while True:
             cost = self._rounding_cost(state, terms)
             value = max(float(state.value), 1e-300)
             is_last = cost <= 0.5 * tol * value
             # Where the rounding is still wide its own optimum is worth no more than its cost.
             target = share * tol if is_last else 0.5 * cost / value
-            metric = self._metric(state, terms, rank)
+            metric = self._metric(state, terms)
             gap_before, passes_before = self._gap(state, l2), int(state.passes) - before
             most = _STEPS_IN_A_METRIC[min(steps, len(_STEPS_IN_A_METRIC) - 1)]
             left = most_passes - (int(state.passes) - before)
@@ -187,7 +188,7 @@ class Descent:
             gap, passes = self._gap(state, l2), int(state.passes) - before
             rounds.append(self._round(state, passes, gap, time.monotonic() - started))
             if self._say is not None:
-                self._say(f"{rounds[-1]} width {float(terms.width):.2g} cost {cost/value:.2e}")
+                self._say(f"{rounds[-1]} width {float(terms.width):.2g} cost {cost / value:.2e}")
             if on_round is not None and on_round(rounds[-1], lambda s=state: self._params(s)):
                 ending = "stopped"
                 break
@@ -195,8 +196,7 @@ class Descent:
             is_there = gap <= target
             is_stuck = bool(state.is_stuck) and passes <= passes_before + 1
             if is_there and is_last:
-                params = self._params(state)
-                certificate = self._certificate(params, l2, float(terms.width))
+                certificate = self._certificate(state, l2, float(terms.width))
                 if certificate.relative_gap <= tol:
                     ending = "certified"
                     break
@@ -220,10 +220,9 @@ class Descent:
                 )
                 steps = 0
         self._state = state
-        if params is None or ending != "certified":
-            params = self._params(state)
-            certificate = self._certificate(params, l2, float(terms.width))
-        assert certificate is not None
+        if certificate is None or ending != "certified":
+            certificate = self._certificate(state, l2, float(terms.width))
+        params = self._params(state)
         return Solved(params, certificate, int(state.passes) - before, rounds, ending)
 
     def _first_width(self) -> float:
@@ -253,12 +252,15 @@ class Descent:
         state = state._replace(scores=scores)
         return renewed(self.loss, self._products, state, self.data, self.basis.center, terms)
 
-    def _metric(self, state: State, terms: Terms, rank: int) -> Metric:
+    def _metric(self, state: State, terms: Terms) -> Metric:
+        bend = float(mean_bend(self.loss, state.scores, self.data, terms.width))
+        rank = coupled_rank(self._variances, bend, float(terms.l2), state.theta.shape[0])
         return metric_at(
             self.loss,
             self.has_bias,
             rank,
             rows_of_pair(state.theta.shape[0], self.data.x.shape[0]),
+            self._products,
             data=self.data,
             basis=self.basis,
             scores=state.scores,
@@ -281,18 +283,30 @@ class Descent:
         return Round(passes, float(state.value), accuracy, gap, seconds)
 
     def _params(self, state: State) -> LinearParams:
+        """As they are returned: where a bias may be shifted, its mean is 0."""
+        return jax.tree.map(lambda leaf: leaf.astype(self.dtype), self._exact_params(state))
+
+    def _exact_params(self, state: State) -> LinearParams:
         W = state.theta[:, : self.data.x.shape[1]]
         if not self.has_bias:
-            return LinearParams(W.astype(self.dtype))
+            return LinearParams(W)
         b = state.theta[:, -1] - W @ self.basis.center
-        return LinearParams(W.astype(self.dtype), (b - jnp.mean(b)).astype(self.dtype))
+        return LinearParams(W, b - jnp.mean(b))
 
-    def _certificate(self, params: LinearParams, l2: float, width: float) -> Certificate:
-        wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
-        data = self.data
-        given = Given(wide, data.x, data.labels, data.weight, data.scaling)
+    def _certificate(self, state: State, l2: float, width: float) -> Certificate:
+        """Of the parameters as they are returned.
+
+        The bound is made from them as they are before they are rounded: at a hinge's kinks the last
+        bits decide. It holds whatever point it was made at.
+        """
+        exact, data = self._exact_params(state), self.data
+        given = Given(exact, data.x, data.labels, data.weight, data.scaling)
         widths = [0.5 * width, width] if self._is_hinge else None
         found = certified(self.loss, given, l2, widths=widths)
-        # A bound of the optimum holds whatever point it was made at.
         self._best_dual = max(self._best_dual, found.dual)
-        return dataclasses.replace(found, dual=self._best_dual)
+        primal = found.primal
+        if self.dtype != jnp.float64:
+            rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), self._params(state))
+            square = l2 * float(jnp.sum(rounded.W * rounded.W))
+            primal = float(exact_loss(self.loss, rounded, data)) + square
+        return dataclasses.replace(found, primal=primal, dual=self._best_dual)

@@ -2,7 +2,8 @@
 
 The second derivative of the objective is a sum over pairs of classes (`rounded`):
 
-    H = sum_{k < l} (e_k - e_l) (e_k - e_l)^T (x) G_kl + 2 l2 I,    G_kl = sum_i w_i omega_ikl x_i x_i^T
+    H = sum_{k < l} (e_k - e_l) (e_k - e_l)^T (x) G_kl + 2 l2 I
+    G_kl = sum_i w_i omega_ikl x_i x_i^T
 
 Each `G_kl` is estimated from the few rows that matter for its pair, drawn with a chance in
 proportion to `w_i omega_ikl`; rows whose share is larger than a draw are in for sure, so that few
@@ -35,9 +36,9 @@ from jaxlin.solvers.optimum.rounded import pair_curvature
 _DIRECTION_ROWS, _ALL_DIRECTIONS, _SOME_DIRECTIONS = 16384, 1024, 256
 # Below this size a triangle is inverted by substitution.
 _SMALL_TRIANGLE = 160
-# What is coupled: so many directions, of which so many numbers at most; and directions whose
-# variance is below this multiple of l2 bend the objective less than l2 does.
-_RANKS, _MOST_COUPLED, _RULED_BY_L2 = (16, 32, 64, 128, 256), 2600, 500.0
+# What is coupled: so many directions, of which so many numbers at most; directions along which the
+# losses bend by less than this multiple of l2 are left out.
+_RANKS, _MOST_COUPLED, _RULED_BY_L2 = (16, 32, 64, 128, 256), 2600, 15.0
 # So many numbers cost nothing that would be noticed.
 _FREELY_COUPLED = 700
 # Rows in all that the pairs' matrices are estimated from, and of one pair.
@@ -66,8 +67,8 @@ class Metric(NamedTuple):
 
     Attributes:
       basis: of the features.
-      inverse_factor: of the coupled part (C * R, C * R) float32: `H^-1 = F^T F`.
-      tail: of each class along the directions that are not coupled (C, Q - rank) float32.
+      inverse_factor: of the coupled part (C * R, C * R): `H^-1 = F^T F`.
+      tail: of each class along the directions that are not coupled (C, Q - rank).
       rest: of each class along all others (C,).
     """
 
@@ -84,8 +85,8 @@ class Metric(NamedTuple):
     def solve(self, gradient: jax.Array) -> jax.Array:
         """`H^-1 gradient` (C, K), in its dtype."""
         num_classes, num_features = gradient.shape[0], self.basis.vectors.shape[0]
-        rank, vectors = self.rank, self.basis.vectors
-        g = gradient.astype(jnp.float32)
+        rank, dtype = self.rank, self.inverse_factor.dtype
+        vectors, g = self.basis.vectors.astype(dtype), gradient.astype(dtype)
         along = jnp.dot(g[:, :num_features], vectors, precision=MATMUL_PRECISION)
         top = jnp.concatenate([along[:, :rank], g[:, num_features:]], axis=1)
         factor = self.inverse_factor
@@ -155,13 +156,29 @@ def _pairs(num_classes: int) -> _Pairs:
     return _Pairs(first.astype(np.int32), second.astype(np.int32))
 
 
-def coupled_rank(variances: np.ndarray, l2: float, num_classes: int) -> int:
+@functools.partial(jax.jit, static_argnames="loss")
+def mean_bend(loss: Known, scores: jax.Array, data: Data, width: jax.Array) -> jax.Array:
+    """The mean second derivative of the losses by the score of a class, scalar."""
+    curve = pair_curvature(loss, scores, data.labels, width)
+    shared = jnp.sum(curve.shared, axis=0) ** 2 - jnp.sum(curve.shared**2, axis=0)
+    return data.weight @ (shared + 2.0 * jnp.sum(curve.own, axis=0)) / scores.shape[0]
+
+
+def coupled_rank(variances: np.ndarray, bend: float, l2: float, num_classes: int) -> int:
     """How many of the main directions to couple: those that l2 does not rule.
 
     One of a few numbers, as each is a program of its own.
+
+    Args:
+      variances: along the main directions, the largest first.
+      bend: of the losses, on average.
+      l2: positive.
+      num_classes: C.
     """
     most = min(len(variances), max(1, _MOST_COUPLED // num_classes - 1))
-    needed = max(int(np.sum(variances > _RULED_BY_L2 * l2)), _FREELY_COUPLED // num_classes - 1)
+    needed = max(
+        int(np.sum(variances * bend > _RULED_BY_L2 * l2)), _FREELY_COUPLED // num_classes - 1
+    )
     choices = [rank for rank in (*_RANKS, len(variances)) if rank <= most] or [most]
     return next((rank for rank in choices if rank >= needed), choices[-1])
 
@@ -172,12 +189,13 @@ def rows_of_pair(num_classes: int, num_rows: int) -> int:
     return min(num_rows, int(np.clip(_SAMPLED_ROWS // pairs, _LEAST_ROWS, _MOST_ROWS)))
 
 
-@functools.partial(jax.jit, static_argnames=("loss", "has_bias", "rank", "sampled"))
+@functools.partial(jax.jit, static_argnames=("loss", "has_bias", "rank", "sampled", "dtype"))
 def metric_at(
     loss: Known,
     has_bias: bool,
     rank: int,
     sampled: int,
+    dtype: str,
     *,
     data: Data,
     basis: Basis,
@@ -193,6 +211,8 @@ def metric_at(
       has_bias: whether b is part of the model.
       rank: how many of the main directions are coupled.
       sampled: rows a pair.
+      dtype: that it is computed and kept in: float32 holds second derivatives of which the largest
+        is a million times the smallest.
       data: what is fitted.
       basis: of its features.
       scores: (C, N).
@@ -201,24 +221,26 @@ def metric_at(
       offset: in [0, 1): where among its rows each pair's draws begin.
     """
     num_classes, num_rows = scores.shape
-    curve = pair_curvature(loss, scores.astype(jnp.float32), data.labels, width.astype(jnp.float32))
-    weight = data.weight.astype(jnp.float32)
+    curve = pair_curvature(loss, scores.astype(dtype), data.labels, width.astype(dtype))
+    weight = data.weight.astype(dtype)
+    eps = 16.0 * float(jnp.finfo(dtype).eps)
+    tiny = float(jnp.finfo(dtype).tiny)
     pairs = _pairs(num_classes)
-    center = basis.center.astype(jnp.float32)
-    vectors = basis.vectors[:, :rank]
+    center = basis.center.astype(dtype)
+    vectors = basis.vectors[:, :rank].astype(dtype)
 
     def of_pair(_: None, pair: tuple[jax.Array, jax.Array]) -> tuple[None, tuple[jax.Array, ...]]:
-        k, l = pair
-        omega = curve.shared[k] * curve.shared[l]
-        omega += jnp.where(data.labels == l, curve.own[k], 0.0)
-        omega += jnp.where(data.labels == k, curve.own[l], 0.0)
+        first, second = pair
+        omega = curve.shared[first] * curve.shared[second]
+        omega += jnp.where(data.labels == second, curve.own[first], 0.0)
+        omega += jnp.where(data.labels == first, curve.own[second], 0.0)
         share = jnp.cumsum(weight * omega)
         total = share[-1]
-        draws = (jnp.arange(sampled, dtype=jnp.float32) + offset) * (total / sampled)
+        draws = (jnp.arange(sampled, dtype=dtype) + offset.astype(dtype)) * (total / sampled)
         drawn = jnp.minimum(jnp.searchsorted(share, draws, side="right"), num_rows - 1)
         is_first = jnp.concatenate([jnp.ones(1, bool), drawn[1:] != drawn[:-1]])
         counts = jnp.where(is_first, jnp.maximum((weight * omega)[drawn], total / sampled), 0.0)
-        rows = data.prepared(data.x[drawn], jnp.float32) - center
+        rows = data.prepared(data.x[drawn], jnp.dtype(dtype)) - center
         rows = jnp.where((counts > 0.0)[:, None], rows, 0.0)
         along = jnp.dot(rows, vectors, precision=MATMUL_PRECISION)
         if has_bias:
@@ -226,12 +248,14 @@ def metric_at(
         scaled = along * jnp.sqrt(counts)[:, None]
         return None, (jnp.dot(scaled.T, scaled, precision=MATMUL_PRECISION), total)
 
-    matrices, totals = jax.lax.scan(of_pair, None, (jnp.asarray(pairs.first), pairs.second))[1]
-    mass = jnp.zeros(num_classes, jnp.float32)
+    matrices, totals = jax.lax.scan(
+        of_pair, None, (jnp.asarray(pairs.first), jnp.asarray(pairs.second))
+    )[1]
+    mass = jnp.zeros(num_classes, dtype)
     mass = mass.at[pairs.first].add(totals).at[pairs.second].add(totals)
-    penalty = (2.0 * l2).astype(jnp.float32)
-    # What no float32 can tell from the curvature of the first direction is no curvature.
-    floor = 1e-6 * jnp.max(mass) * basis.variances[0] + jnp.finfo(jnp.float32).tiny
+    penalty = (2.0 * l2).astype(dtype)
+    # What rounding cannot tell from the curvature of the first direction is no curvature.
+    floor = eps * jnp.max(mass) * basis.variances[0] + tiny
     tail = mass[:, None] * basis.variances[None, rank:] + jnp.maximum(penalty, floor)
     rest = mass * basis.rest + jnp.maximum(penalty, floor)
     factor = _inverse_factor(matrices, pairs, num_classes, has_bias, penalty)
@@ -242,8 +266,9 @@ def _inverse_factor(
     matrices: jax.Array, pairs: _Pairs, num_classes: int, has_bias: bool, penalty: jax.Array
 ) -> jax.Array:
     """The inverse of the Cholesky factor of the coupled part."""
-    size = matrices.shape[1]
-    blocks = jnp.zeros((num_classes, num_classes, size, size), jnp.float32)
+    size, dtype = matrices.shape[1], matrices.dtype
+    eps, tiny = 16.0 * float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
+    blocks = jnp.zeros((num_classes, num_classes, size, size), dtype)
     blocks = blocks.at[pairs.first, pairs.second].set(-matrices)
     blocks = blocks.at[pairs.second, pairs.first].set(-matrices)
     own = -jnp.sum(blocks, axis=1)
@@ -251,11 +276,11 @@ def _inverse_factor(
     blocks = blocks.at[every, every].set(own)
     matrix = jnp.swapaxes(blocks, 1, 2).reshape(num_classes * size, num_classes * size)
     diagonal = jnp.diagonal(matrix).reshape(num_classes, size)
-    largest = jnp.max(diagonal) + jnp.finfo(jnp.float32).tiny
-    ridge = jnp.full((num_classes, size), jnp.maximum(penalty, 2e-6 * largest))
+    largest = jnp.max(diagonal) + tiny
+    ridge = jnp.full((num_classes, size), jnp.maximum(penalty, eps * largest))
     if has_bias:
         # A shift of all of b changes nothing; a class may have no weight in the sample at all.
-        ridge = ridge.at[:, -1].set(1e-4 * jnp.max(diagonal[:, -1]) + 2e-6 * largest)
+        ridge = ridge.at[:, -1].set(1e-4 * jnp.max(diagonal[:, -1]) + eps * largest)
     factor = jnp.linalg.cholesky(matrix + jnp.diag(ridge.reshape(-1)))
     inverse = _inverse_of_lower(factor)
     plain = jnp.diag(jax.lax.rsqrt((diagonal + ridge).reshape(-1)))

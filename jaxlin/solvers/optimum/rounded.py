@@ -1,7 +1,7 @@
 """The losses as a fit to the optimum sees them: a class after the other, the kinks rounded off.
 
-A hinge with `(width / 2) sum beta^2` added to its conjugate is smooth: its slope is the beta that is
-nearest to `margins / width` (`jaxlin.conjugates`). What the rounding costs is the difference
+A hinge with `(width / 2) sum beta^2` added to its conjugate is smooth: its slope is the beta that
+is nearest to `margins / width` (`jaxlin.conjugates`). What the rounding costs is the difference
 `L(s) - <a, s> + L*(a)` between the loss and its tangent at the rounded slope, which is zero where
 every margin lies outside of (0, width).
 
@@ -25,7 +25,6 @@ import jax.numpy as jnp
 from jaxlin.conjugates import Known
 from jaxlin.losses import CrammerSingerHinge, SoftmaxCrossEntropy, SquaredWestonWatkinsHinge
 from jaxlin.solvers.optimum.passes import Data
-
 
 # Of the curvature beside it: what a full Crammer-Singer slope is given towards the label.
 _FULL_BEND = 0.05
@@ -133,9 +132,7 @@ def rounding_cost(loss: Known, s: jax.Array, data: Data, width: jax.Array) -> ja
     return data.weight @ (exact - jnp.sum(_beta(loss, z, is_label, width) * z, axis=0))
 
 
-def pair_curvature(
-    loss: Known, s: jax.Array, labels: jax.Array, width: jax.Array
-) -> PairCurvature:
+def pair_curvature(loss: Known, s: jax.Array, labels: jax.Array, width: jax.Array) -> PairCurvature:
     """The second derivative of each example's rounded loss by its scores."""
     nothing = jnp.zeros_like(s)
     is_label = one_hot(labels, s.shape[0])

@@ -18,7 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxlin.conjugates import Known
+from jaxlin.linear import LinearParams
 from jaxlin.metrics import is_correct
+from jaxlin.objective import Objective
 from jaxlin.solvers.optimum.metric import Metric
 from jaxlin.solvers.optimum.passes import Data, all_gradient, all_scores
 from jaxlin.solvers.optimum.rounded import tangent
@@ -39,7 +41,7 @@ class State(NamedTuple):
       gradient: by theta (C, K).
       steps: remembered (M, C, K).
       changes: of the gradient along them (M, C, K).
-      count: how many pairs have been remembered since the metric was made.
+      remembered: how many pairs have been remembered since the metric was made.
       passes: over the data, since the start.
       is_stuck: no step along the direction improved anything.
     """
@@ -50,7 +52,7 @@ class State(NamedTuple):
     gradient: jax.Array
     steps: jax.Array
     changes: jax.Array
-    count: jax.Array
+    remembered: jax.Array
     passes: jax.Array
     is_stuck: jax.Array
 
@@ -118,6 +120,15 @@ def scores_at(theta: jax.Array, data: Data, center: jax.Array) -> jax.Array:
     return _scores(theta, data, center, jnp.float64)
 
 
+@functools.partial(jax.jit, static_argnames="loss")
+def exact_loss(loss: Known, params: LinearParams, data: Data) -> jax.Array:
+    """The mean loss, no kink rounded, of float64 parameters of the features as they are."""
+    s = all_scores(params.W, data)
+    s = s if params.b is None else s + params.b[:, None]
+    s = jnp.where((data.weight == 0.0)[None, :], 0.0, s)
+    return Objective(loss).data_term_by_class(s, data.labels, data.weight)
+
+
 @jax.jit
 def correct_rows(scores: jax.Array, data: Data) -> jax.Array:
     """The share of the examples that are predicted right."""
@@ -141,9 +152,7 @@ def start(
     nothing = jnp.zeros((_PAIRS, *theta.shape))
     zero = jnp.zeros((), jnp.int32)
     one = jnp.ones((), jnp.int32)
-    return State(
-        theta, scores, value, gradient, nothing, nothing, zero, one, jnp.asarray(False)
-    )
+    return State(theta, scores, value, gradient, nothing, nothing, zero, one, jnp.asarray(False))
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "dtype"), donate_argnames="state")
@@ -154,7 +163,7 @@ def renewed(
     value, slopes = _value(loss, state.theta, state.scores, data, terms)
     gradient = _gradient(state.theta, slopes, data, center, terms.l2, dtype)
     return state._replace(
-        value=value, gradient=gradient, count=jnp.zeros_like(state.count),
+        value=value, gradient=gradient, remembered=jnp.zeros_like(state.remembered),
         passes=state.passes + 1, is_stuck=jnp.asarray(False),
     )  # fmt: skip
 
@@ -183,9 +192,7 @@ def descend(
     )
 
 
-def _step(
-    loss: Known, dtype: str, state: State, data: Data, metric: Metric, terms: Terms
-) -> State:
+def _step(loss: Known, dtype: str, state: State, data: Data, metric: Metric, terms: Terms) -> State:
     center, num_features = metric.basis.center, data.x.shape[1]
     direction = _direction(state, metric)
     # What was remembered may not hold any more: then the metric alone.
@@ -219,7 +226,9 @@ def _step(
         t, low, high, low_slope, trials, change, first, _ = carry
         is_short = (first < 0.0) & (change <= noise)
         # The derivative along a line grows: where it is zero on the chord from the left end.
-        chord = low - low_slope * (t - low) / jnp.where(first > low_slope, first - low_slope, 1e-300)
+        chord = low - low_slope * (t - low) / jnp.where(
+            first > low_slope, first - low_slope, 1e-300
+        )
         low, high = jnp.where(is_short, t, low), jnp.where(is_short, high, t)
         low_slope = jnp.where(is_short, first, low_slope)
         # Beyond a kink the derivative jumps, and the chord may point far from it: every third trial
@@ -248,7 +257,7 @@ def _step(
     gradient = jnp.where(improves, gradient, state.gradient)
     step, difference = theta - state.theta, gradient - state.gradient
     is_curved = jnp.sum(step * difference) > 0.0
-    place = state.count % _PAIRS
+    place = state.remembered % _PAIRS
     return State(
         theta=theta,
         scores=scores,
@@ -256,7 +265,7 @@ def _step(
         gradient=gradient,
         steps=state.steps.at[place].set(step),
         changes=state.changes.at[place].set(difference),
-        count=state.count + is_curved.astype(jnp.int32),
+        remembered=state.remembered + is_curved.astype(jnp.int32),
         passes=state.passes + 1,
         is_stuck=~improves,
     )
@@ -264,24 +273,22 @@ def _step(
 
 def _direction(state: State, metric: Metric) -> jax.Array:
     """Minus the remembered inverse second derivative times the gradient: the two loops."""
-    remembered = jnp.minimum(state.count, _PAIRS)
+    pairs = jnp.minimum(state.remembered, _PAIRS)
     curvature = jnp.sum(state.steps * state.changes, axis=(1, 2))
     scale = jnp.where(curvature > 0.0, 1.0 / jnp.where(curvature > 0.0, curvature, 1.0), 0.0)
 
-    def backwards(
-        i: jax.Array, carry: tuple[jax.Array, jax.Array]
-    ) -> tuple[jax.Array, jax.Array]:
+    def backwards(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         q, weights = carry
-        at = (state.count - 1 - i) % _PAIRS
+        at = (state.remembered - 1 - i) % _PAIRS
         weight = scale[at] * jnp.sum(state.steps[at] * q)
         return q - weight * state.changes[at], weights.at[at].set(weight)
 
     nothing = jnp.zeros(_PAIRS)
-    q, weights = jax.lax.fori_loop(0, remembered, backwards, (state.gradient, nothing))
+    q, weights = jax.lax.fori_loop(0, pairs, backwards, (state.gradient, nothing))
 
     def forwards(i: jax.Array, r: jax.Array) -> jax.Array:
-        at = (state.count - remembered + i) % _PAIRS
+        at = (state.remembered - pairs + i) % _PAIRS
         weight = scale[at] * jnp.sum(state.changes[at] * r)
         return r + state.steps[at] * (weights[at] - weight)
 
-    return -jax.lax.fori_loop(0, remembered, forwards, metric.solve(q))
+    return -jax.lax.fori_loop(0, pairs, forwards, metric.solve(q))
