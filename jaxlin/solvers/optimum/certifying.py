@@ -43,6 +43,7 @@ from jaxlin.solvers.optimum.steps import (
     correct_rows,
     descend,
     exact_loss,
+    relative_gap,
     renewed,
     scores_at,
     start,
@@ -162,7 +163,7 @@ class Descent:
           on_round: told after some steps each; true ends it.
         """
         started = time.monotonic()
-        terms = Terms(jnp.asarray(l2, jnp.float64), jnp.asarray(self._first_width(), jnp.float64))
+        terms = Terms(*(jnp.asarray(v, jnp.float64) for v in (l2, self._first_width(), 1.0)))
         state = self._begin(terms)
         self._products = self.dtype.name
         self._best_dual = -np.inf
@@ -175,8 +176,9 @@ class Descent:
             is_last = cost <= 0.5 * tol * value
             # Where the rounding is still wide its own optimum is worth no more than its cost.
             target = share * tol if is_last else 0.5 * cost / value
+            terms = terms._replace(bend=self._bend(state, terms))
             metric = self._metric(state, terms)
-            gap_before, passes_before = self._gap(state, l2), int(state.passes) - before
+            gap_before, passes_before = self._gap(state, terms), int(state.passes) - before
             most = _STEPS_IN_A_METRIC[min(steps, len(_STEPS_IN_A_METRIC) - 1)]
             left = most_passes - (int(state.passes) - before)
             state = descend(
@@ -185,7 +187,7 @@ class Descent:
                 jnp.asarray(min(most, left), jnp.int32),
             )  # fmt: skip
             steps += 1
-            gap, passes = self._gap(state, l2), int(state.passes) - before
+            gap, passes = self._gap(state, terms), int(state.passes) - before
             rounds.append(self._round(state, passes, gap, time.monotonic() - started))
             if self._say is not None:
                 self._say(f"{rounds[-1]} width {float(terms.width):.2g} cost {cost / value:.2e}")
@@ -253,8 +255,8 @@ class Descent:
         return renewed(self.loss, self._products, state, self.data, self.basis.center, terms)
 
     def _metric(self, state: State, terms: Terms) -> Metric:
-        bend = float(mean_bend(self.loss, state.scores, self.data, terms.width))
-        rank = coupled_rank(self._variances, bend, float(terms.l2), state.theta.shape[0])
+        bend, l2 = float(terms.bend), float(terms.l2)
+        rank = coupled_rank(self._variances, bend, l2, state.theta.shape[0])
         return metric_at(
             self.loss,
             self.has_bias,
@@ -269,9 +271,12 @@ class Descent:
             offset=jnp.asarray(self._offsets.uniform(), jnp.float32),
         )
 
-    def _gap(self, state: State, l2: float) -> float:
-        W_part = np.asarray(state.gradient)[:, : self.data.x.shape[1]]
-        return float(np.sum(W_part * W_part)) / (4.0 * l2 * max(float(state.value), 1e-300))
+    def _gap(self, state: State, terms: Terms) -> float:
+        num_features = self.data.x.shape[1]
+        return float(relative_gap(state.gradient, state.value, num_features, terms))
+
+    def _bend(self, state: State, terms: Terms) -> jax.Array:
+        return mean_bend(self.loss, state.scores, self.data, terms.width)
 
     def _rounding_cost(self, state: State, terms: Terms) -> float:
         if not self._is_hinge:

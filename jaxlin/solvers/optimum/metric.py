@@ -111,7 +111,7 @@ def basis_of(data: Data, has_bias: bool) -> Basis:
     weight = (weight / jnp.maximum(jnp.sum(weight), 1e-300)).astype(jnp.float32)
     x = jnp.where((weight == 0.0)[:, None], 0.0, x)
     center = weight @ x if has_bias else jnp.zeros(num_features, jnp.float32)
-    x = jnp.where((weight == 0.0)[:, None], 0.0, x - center)
+    x = jnp.where((weight == 0.0)[:, None], 0.0, x - center[None, :])
     x = x * jnp.sqrt(weight)[:, None]
     total = jnp.sum(x * x)
     if num_features <= _ALL_DIRECTIONS:
@@ -240,7 +240,7 @@ def metric_at(
         drawn = jnp.minimum(jnp.searchsorted(share, draws, side="right"), num_rows - 1)
         is_first = jnp.concatenate([jnp.ones(1, bool), drawn[1:] != drawn[:-1]])
         counts = jnp.where(is_first, jnp.maximum((weight * omega)[drawn], total / sampled), 0.0)
-        rows = data.prepared(data.x[drawn], jnp.dtype(dtype)) - center
+        rows = data.prepared(data.x[drawn], jnp.dtype(dtype)) - center[None, :]
         rows = jnp.where((counts > 0.0)[:, None], rows, 0.0)
         along = jnp.dot(rows, vectors, precision=MATMUL_PRECISION)
         if has_bias:

@@ -12,7 +12,7 @@ Source: Nocedal, "Updating quasi-Newton matrices with limited storage", Mathemat
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,16 +63,23 @@ class Terms(NamedTuple):
     Attributes:
       l2: scalar float64.
       width: of the rounding, scalar float64.
+      bend: the mean second derivative of the losses by a score, scalar float64.
     """
 
     l2: jax.Array
     width: jax.Array
+    bend: jax.Array
 
 
-def _relative_gap(state: State, num_features: int, l2: jax.Array) -> jax.Array:
-    """`||g_W||^2 / (4 l2)` over the objective: the gap once the bias is balanced."""
-    W_part = state.gradient[:, :num_features]
-    return jnp.sum(W_part * W_part) / (4.0 * l2 * jnp.maximum(state.value, 1e-300))
+def relative_gap(gradient: jax.Array, value: jax.Array, num_features: int, terms: Terms) -> Any:
+    """The gap over the objective as a gradient (C, K) promises it.
+
+    It is `||g_W||^2 / (4 l2)` once the bias is balanced, and what balancing it will bring.
+    """
+    by_W, by_b = gradient[:, :num_features], gradient[:, num_features:]
+    gap = jnp.sum(by_W * by_W) / (4.0 * terms.l2)
+    gap = gap + jnp.sum(by_b * by_b) / (2.0 * jnp.maximum(terms.bend, 1e-12))
+    return gap / jnp.maximum(value, 1e-300)
 
 
 def _value(
@@ -184,7 +191,7 @@ def descend(
     end = state.passes + most
 
     def goes_on(state: State) -> jax.Array:
-        is_there = _relative_gap(state, num_features, terms.l2) <= target
+        is_there = relative_gap(state.gradient, state.value, num_features, terms) <= target
         return ~is_there & (state.passes < end) & ~state.is_stuck
 
     return jax.lax.while_loop(
