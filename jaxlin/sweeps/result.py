@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlin.certificates.certificate import Certificate
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import DivergedError, InputError
 from jaxlin.linear import LinearParams
@@ -28,9 +29,10 @@ class Sweep:
       table: columns by name, NumPy arrays (S,): the settings; `objective` and `accuracy` on all
         training rows at the end; `validation_loss` and `validation_accuracy` where there are such
         rows, with `_sd` and `_fold_0`... (folds) or `_low` and `_high` (a validation set, 95 %
-        bootstrap interval); `epochs` that it trained, called `epochs_run` where `epochs` is a
-        setting; `outcome`, the kind of the ending: as of a fit, or
-        `"diverged"`, or `"not_run"`; `seconds`, a setting's share of its group's time.
+        bootstrap interval); `epochs` that it trained (to the optimum: rounds of passes), called
+        `epochs_run` where `epochs` is a setting; `relative_gap` where it is certified; `outcome`,
+        the kind of the ending: as of a fit, or `"diverged"`, or `"not_run"`; `seconds`, a setting's
+        share of its group's time.
         `pandas.DataFrame(sweep.table)` works.
       best: the row of the best setting; None where none can be said to be, for a reason that
         `outcome` gives.
@@ -47,6 +49,7 @@ class Sweep:
         model.
       objectives: what every setting minimised.
       scaling: what each batch went through first, or None.
+      certificates: of every setting, as a fit gives it; None where there is none.
     """
 
     table: dict[str, np.ndarray]
@@ -61,6 +64,7 @@ class Sweep:
     outcomes: list[Outcome | None]
     objectives: list[Objective]
     scaling: Scaling | None
+    certificates: list[Certificate | None]
 
     def __repr__(self) -> str:
         return f"Sweep({str(self.outcome)!r})"
@@ -99,7 +103,8 @@ class Sweep:
             raise InputError(f"Setting {row} has no model: the sweep was stopped before.")
         seconds = float(history.seconds[-1])
         objective = self.objectives[row]
-        return Fit(params, history, outcome, None, objective, self.scaling, seconds)
+        certificate = self.certificates[row]
+        return Fit(params, history, outcome, certificate, objective, self.scaling, seconds)
 
     def _params_of(self, row: int) -> LinearParams:
         with float64_scope(self.params.W.dtype == jnp.float64):

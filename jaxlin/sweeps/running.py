@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlin.certificates.certificate import Certificate
 from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective, Penalty
@@ -44,6 +45,7 @@ class Trained:
       accuracy: likewise.
       score: on rows that were not trained on, or None.
       seconds: its share of its group's time.
+      certificate: of the model on all rows, where it went to the certified optimum.
     """
 
     params: LinearParams
@@ -53,6 +55,7 @@ class Trained:
     accuracy: float
     score: Score | None
     seconds: float
+    certificate: Certificate | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -19,8 +19,10 @@ from jaxlin.objective import Objective, Penalty
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.history import History
+from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.sweeps.choosing import best_row, check_select_by, edges_of, outcome_sentence
 from jaxlin.sweeps.folding import fold_numbers, fold_weights
+from jaxlin.sweeps.path import goes_to_optimum, run_paths
 from jaxlin.sweeps.programs import groups_of
 from jaxlin.sweeps.progress import SweepReport
 from jaxlin.sweeps.result import Sweep
@@ -78,8 +80,10 @@ def sweep(
       grid: names with lists, `{"l2": [0.1, 1.0], "learning_rate": [...]}`, whose product is taken,
         the last list fastest; or a list of dicts with the same names. `l2`, `loss` and `init` are
         jaxlin's own; every other name is an argument of the solver. l2 is 0 where it is not given.
-      solver: None is the default solver of `fit`, whose arguments are `learning_rate` (at the
-        schedule's start), `momentum`, `batch_size` and `epochs`. A function of the grid's other
+      solver: None goes to the certified optimum where `fit` would and the grid has jaxlin's own
+        names alone: each l2 starts from the one before. With other names it is SGD, whose arguments
+        are `learning_rate` (at the schedule's start), `momentum`, `batch_size` and `epochs`. A
+        function of the grid's other
         names that makes a solver: numbers that it can be traced with share a program, settings that
         differ in anything else run one group after another. Or a solver: then only jaxlin's own
         names can vary.
@@ -131,6 +135,7 @@ def sweep(
         raise InputError(
             "patience needs validation=(x, labels) or folds: there is no loss to watch."
         )
+    to_optimum = goes_to_optimum(solver, settings, objectives, patience)
     dtype = dtype_to_compute_in(x, dtype)
     users_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(dtype == jnp.float64):
@@ -139,7 +144,7 @@ def sweep(
         first = next((one for one in inits if one is not None), None)
         examples, held_out, shape, order = training_data(
             x, labels, dtype, init=first, sample_weight=sample_weight, validation=validation,
-            scaling=scaling, key=key,
+            scaling=scaling, key=None if to_optimum else key,
         )  # fmt: skip
         for setting in settings:
             check_l2_fits(setting.get("l2", 0.0), dtype)
@@ -162,8 +167,12 @@ def sweep(
             on_epoch=_as_user(on_epoch, users_x64),
             started=started,
         )
-        groups = groups_of(settings, solver, losses, examples, shape, bias, scaling, dtype)
-        found, stopped = run_groups(groups, work)
+        if to_optimum:
+            lbfgs = solver if isinstance(solver, LBFGS) else None
+            found, stopped = run_paths(losses, work, lbfgs, key, users_x64)
+        else:
+            groups = groups_of(settings, solver, losses, examples, shape, bias, scaling, dtype)
+            found, stopped = run_groups(groups, work)
         return _result(settings, objectives, found, stopped, work, select_by)
 
 
@@ -252,6 +261,10 @@ def _result(
         )
     table = columns_of(settings)
     table |= _columns(trained, "epochs_run" if "epochs" in table else "epochs")
+    if any(one.certificate is not None for one in trained):
+        table["relative_gap"] = np.array(
+            [np.nan if c is None else c.relative_gap for c in (one.certificate for one in trained)]
+        )
     table["outcome"] = np.array(kinds, object)
     table["seconds"] = np.array([one.seconds for one in trained])
     eps = float(jnp.finfo(work.starts.W.dtype).eps)
@@ -271,6 +284,7 @@ def _result(
         outcomes=[one.outcome for one in trained],
         objectives=objectives,
         scaling=work.scaling,
+        certificates=[one.certificate for one in trained],
     )
 
 

@@ -150,9 +150,7 @@ def fit_to_optimum(
         solved = descent.solve(
             float(np.asarray(objective.l2)), tol, most_passes=solver.passes, on_round=hear
         )
-        history = _history(solved, seen)
-        outcome = ending_sentence(solved, tol, descent, solver.passes)
-        return ToOptimum(solved.params, history, outcome, solved.certificate)
+        return account_of(solved, tol, descent, solver.passes, seen)
 
 
 def check_basis(basis: Basis) -> None:
@@ -184,6 +182,11 @@ def _history(solved: Solved, seen: list[Evaluation]) -> History:
     )
 
 
+def _the_solver(numbers: Newton) -> Newton:
+    """A solver is what it is made of; a function of the module, so that its program is found."""
+    return numbers
+
+
 def _by_newton(
     objective: Objective,
     examples: Examples,
@@ -202,7 +205,7 @@ def _by_newton(
     l2 = float(np.asarray(objective.l2))
     one = Grid(Newton(), Objective(objective.loss, jnp.asarray([l2])), wide)
     result = minimise(
-        lambda numbers: numbers, one, examples, key, scaling=scaling, is_mixed=False,
+        _the_solver, one, examples, key, scaling=scaling, is_mixed=False,
         validation=held_out, patience=None, tol=None,
         on_epoch=reporter(on_epoch, len(examples.labels), users_x64),
     )  # fmt: skip
@@ -226,18 +229,36 @@ def _by_newton(
     ending: Ending = "certified" if certificate.relative_gap <= tol else "stuck"
     if result.stopped_by_callback:
         ending = "stopped"
-    steps = int(np.sum(np.diff(history.objective) != 0.0)) + 1
+    # What came after the last step that changed anything is no part of the way.
+    steps = int(np.max(np.flatnonzero(np.diff(history.objective)), initial=-1)) + 2
+    history = _first_rows(history, min(steps, len(history)))
     words = f"Newton's method, {steps} steps"
     return ToOptimum(params, history, _sentence(ending, certificate, tol, words, ""), certificate)
 
 
-def ending_sentence(solved: Solved, tol: float, descent: Descent, most_passes: int) -> Outcome:
-    """How it ended, and where it fell short why and what to do."""
+def _first_rows(history: History, count: int) -> History:
+    columns = {field.name: getattr(history, field.name) for field in dataclasses.fields(History)}
+    return History(**{name: c if c is None else c[:count] for name, c in columns.items()})
+
+
+def account_of(
+    solved: Solved, tol: float, descent: Descent, most_passes: int, seen: list[Evaluation]
+) -> ToOptimum:
+    """What a descent came to, and in words how; where it fell short also why and what to do.
+
+    Args:
+      solved: the descent's own account.
+      tol: that it was to reach.
+      descent: which it was.
+      most_passes: that it had.
+      seen: the validation rows, after each of its rounds.
+    """
     words = f"{solved.passes} passes over the data"
     why = ""
     if solved.ending in ("out_of_steps", "stuck"):
         why = _why_short(solved, tol, descent, most_passes)
-    return _sentence(solved.ending, solved.certificate, tol, words, why)
+    outcome = _sentence(solved.ending, solved.certificate, tol, words, why)
+    return ToOptimum(solved.params, _history(solved, seen), outcome, solved.certificate)
 
 
 def _sentence(

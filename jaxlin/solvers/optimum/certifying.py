@@ -38,8 +38,10 @@ from jaxlin.solvers.optimum.metric import (
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.solvers.optimum.rounded import rounding_cost
 from jaxlin.solvers.optimum.steps import (
+    Point,
     State,
     Terms,
+    continued,
     correct_rows,
     descend,
     exact_loss,
@@ -53,6 +55,10 @@ from jaxlin.solvers.optimum.steps import (
 _STEPS_IN_A_METRIC = (8, 8, 24, 40)
 # Of the margin: where a hinge starts, and how much narrower it is each time at the most.
 _FIRST_WIDTH, _NARROWER = 2.0, 0.3
+# Of its last width: where a hinge starts again for another l2.
+_WIDER = 3.0
+# A metric serves for another l2 that is within this factor.
+_NEAR = 2.0
 # The cost of a rounding falls about as this power of its width.
 _COST_POWER = 1.25
 # Steps in a metric that bring the gap down by less than this have met the rounding of float32.
@@ -143,6 +149,8 @@ class Descent:
         self._is_hinge = conjugates.is_hinge(loss)
         self._offsets = np.random.default_rng(0)
         self._state: State | None = None
+        self._metric_: Metric | None = None
+        self._found: list[tuple[float, float, Point]] = []  # l2, width and where, the last two
         self._start = params
         self._best_dual = -np.inf
 
@@ -163,9 +171,9 @@ class Descent:
           on_round: told after some steps each; true ends it.
         """
         started = time.monotonic()
-        terms = Terms(*(jnp.asarray(v, jnp.float64) for v in (l2, self._first_width(), 1.0)))
-        state = self._begin(terms)
         self._products = self.dtype.name
+        terms = Terms(*(jnp.asarray(v, jnp.float64) for v in (l2, self._first_width(), 1.0)))
+        state, metric = self._begin(terms)
         self._best_dual = -np.inf
         before, rounds, steps, share = int(state.passes), [], 0, 0.5
         certificate = None
@@ -177,16 +185,17 @@ class Descent:
             # Where the rounding is still wide its own optimum is worth no more than its cost.
             target = share * tol if is_last else 0.5 * cost / value
             terms = terms._replace(bend=self._bend(state, terms))
-            metric = self._metric(state, terms)
+            if metric is None:
+                state, metric = _afresh(state), self._metric(state, terms)
             gap_before, passes_before = self._gap(state, terms), int(state.passes) - before
             most = _STEPS_IN_A_METRIC[min(steps, len(_STEPS_IN_A_METRIC) - 1)]
             left = most_passes - (int(state.passes) - before)
             state = descend(
-                self.loss, self._products, _afresh(state),
+                self.loss, self._products, state,
                 self.data, metric, terms, jnp.asarray(target, jnp.float64),
                 jnp.asarray(min(most, left), jnp.int32),
             )  # fmt: skip
-            steps += 1
+            steps, last_metric, metric = steps + 1, metric, None
             gap, passes = self._gap(state, terms), int(state.passes) - before
             rounds.append(self._round(state, passes, gap, time.monotonic() - started))
             if self._say is not None:
@@ -221,7 +230,10 @@ class Descent:
                     self.loss, self._products, state, self.data, self.basis.center, terms
                 )
                 steps = 0
-        self._state = state
+        self._state, self._metric_ = state, last_metric
+        self._found = [
+            *self._found[-1:], (l2, float(terms.width), Point(state.theta, state.scores))
+        ]  # fmt: skip
         if certificate is None or ending != "certified":
             certificate = self._certificate(state, l2, float(terms.width))
         params = self._params(state)
@@ -230,13 +242,14 @@ class Descent:
     def _first_width(self) -> float:
         if not self._is_hinge:
             return 1.0
-        return _FIRST_WIDTH * self.loss.margin  # pyright: ignore[reportAttributeAccessIssue]
+        first = _FIRST_WIDTH * self.loss.margin  # pyright: ignore[reportAttributeAccessIssue]
+        return min([first, *(_WIDER * width for _, width, _ in self._found[-1:])])
 
-    def _begin(self, terms: Terms) -> State:
-        """The state to start from, for these terms."""
+    def _begin(self, terms: Terms) -> tuple[State, Metric | None]:
+        """The state to start from, and a metric that will still do."""
         center = self.basis.center
         if self._state is not None:
-            return renewed(self.loss, self._products, self._state, self.data, center, terms)
+            return self._continue(self._state, terms)
         W = jnp.asarray(self._start.W, jnp.float64)
         theta = W
         if self._start.b is not None:
@@ -246,7 +259,25 @@ class Descent:
             scores = scores_at(theta, self.data, center)
         else:
             scores = jnp.zeros((theta.shape[0], self.data.x.shape[0]), jnp.float64)
-        return start(self.loss, self._products, theta, scores, self.data, center, terms)
+        return start(self.loss, self._products, theta, scores, self.data, center, terms), None
+
+    def _continue(self, state: State, terms: Terms) -> tuple[State, Metric | None]:
+        """From the last solution, on the line through the last two, in logarithms of l2."""
+        l2, old_l2 = float(terms.l2), self._found[-1][0]
+        factor, previous = 0.0, self._found[-1][2]
+        if len(self._found) == 2 and self._found[0][0] != old_l2:
+            factor = np.log(l2 / old_l2) / np.log(old_l2 / self._found[0][0])
+            previous = self._found[0][2]
+        state = continued(
+            self.loss, self._products, state, previous,
+            jnp.asarray(np.clip(factor, -3.0, 3.0), jnp.float64),
+            jnp.asarray(old_l2, jnp.float64), self.data, self.basis.center, terms,
+        )  # fmt: skip
+        metric = self._metric_
+        is_near = 1.0 / _NEAR < l2 / old_l2 < _NEAR
+        if self._is_hinge or not is_near or metric is None or metric.dtype != self._products:
+            return state, None
+        return state, metric
 
     def _restart(self, state: State, terms: Terms) -> State:
         """The same point, its scores computed anew in float64."""

@@ -82,6 +82,11 @@ class Metric(NamedTuple):
         """How many directions are coupled."""
         return self.basis.vectors.shape[1] - self.tail.shape[1]
 
+    @property
+    def dtype(self) -> str:
+        """That it is kept in."""
+        return self.inverse_factor.dtype.name
+
     def solve(self, gradient: jax.Array) -> jax.Array:
         """`H^-1 gradient` (C, K), in its dtype."""
         num_classes, num_features = gradient.shape[0], self.basis.vectors.shape[0]

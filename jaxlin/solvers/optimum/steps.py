@@ -162,17 +162,61 @@ def start(
     return State(theta, scores, value, gradient, nothing, nothing, zero, one, jnp.asarray(False))
 
 
-@functools.partial(jax.jit, static_argnames=("loss", "dtype"), donate_argnames="state")
+@functools.partial(jax.jit, static_argnames=("loss", "dtype"))
 def renewed(
     loss: Known, dtype: str, state: State, data: Data, center: jax.Array, terms: Terms
 ) -> State:
-    """The same point for another width or l2: nothing that was remembered holds any more."""
+    """The same point for another width: nothing that was remembered holds any more."""
     value, slopes = _value(loss, state.theta, state.scores, data, terms)
     gradient = _gradient(state.theta, slopes, data, center, terms.l2, dtype)
     return state._replace(
         value=value, gradient=gradient, remembered=jnp.zeros_like(state.remembered),
         passes=state.passes + 1, is_stuck=jnp.asarray(False),
     )  # fmt: skip
+
+
+class Point(NamedTuple):
+    """An optimum that has been found: theta (C, K) and scores (C, N)."""
+
+    theta: jax.Array
+    scores: jax.Array
+
+
+@functools.partial(jax.jit, static_argnames=("loss", "dtype"))
+def continued(
+    loss: Known,
+    dtype: str,
+    state: State,
+    previous: Point,
+    factor: jax.Array,
+    old_l2: jax.Array,
+    data: Data,
+    center: jax.Array,
+    terms: Terms,
+) -> State:
+    """The point for another l2, on the line from a previous optimum through this one.
+
+    Scores are linear in theta, so that going further costs no product. What was remembered of the
+    gradient's changes holds, but for the part of l2, which is known.
+    """
+    here = Point(state.theta, state.scores)
+    further = jax.tree.map(lambda now, before: now + factor * (now - before), here, previous)
+    values = [_value(loss, at.theta, at.scores, data, terms)[0] for at in (further, here)]
+    is_better = values[0] < values[1]
+    theta, scores = jax.tree.map(lambda a, b: jnp.where(is_better, a, b), further, here)
+    value, slopes = _value(loss, theta, scores, data, terms)
+    gradient = _gradient(theta, slopes, data, center, terms.l2, dtype)
+    num_features = data.x.shape[1]
+    by_l2 = 2.0 * (terms.l2 - old_l2) * state.steps[:, :, :num_features]
+    return state._replace(
+        theta=theta,
+        scores=scores,
+        value=value,
+        gradient=gradient,
+        changes=state.changes.at[:, :, :num_features].add(by_l2),
+        passes=state.passes + 1,
+        is_stuck=jnp.asarray(False),
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "dtype"), donate_argnames="state")
