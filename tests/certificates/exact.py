@@ -167,27 +167,25 @@ def _interior_point(program: DualProgram, E: np.ndarray) -> tuple[np.ndarray, np
         # z of U v <= 1 stays in the system: a large z / s would swamp H.
         corner = np.diag(np.concatenate([-s[n:] / z[n:], np.zeros(len(E))]))
         K = np.block([[H + np.diag(z[:n] / v), rows.T], [rows, corner]])
-        factor = linalg.lu_factor(K)
-        lacking = (slope, E @ v)
-
-        def direction(
-            wanted: np.ndarray, factor: Any = factor, at: Any = (s, z), lacking: Any = lacking
-        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            s, z = at
-            moved = wanted - s * z
-            right = (moved[:n] / s[:n] - lacking[0], -moved[n:] / z[n:], -lacking[1])
-            found = linalg.lu_solve(factor, np.concatenate(right))
-            dv, dz_above, dy = np.split(found, [n, len(s)])
-            dz = np.concatenate([(moved[:n] - z[:n] * dv) / s[:n], dz_above])
-            return np.concatenate([dv, -U @ dv]), dz, dy
-
-        ds, dz, _ = direction(np.zeros(len(s)))
+        system = (linalg.lu_factor(K), U, s, z, slope, E @ v)
+        ds, dz, _ = _direction(system, np.zeros(len(s)))
         t = min(_longest(s, ds), _longest(z, dz))
         sigma = max((s + t * ds) @ (z + t * dz) / len(s) / mu, 0.0) ** 3
-        ds, dz, dy = direction(sigma * mu - ds * dz)
+        ds, dz, dy = _direction(system, sigma * mu - ds * dz)
         t = 0.99 * min(_longest(s, ds), _longest(z, dz))
         v, s, z, y = v + t * ds[:n], s + t * ds, z + t * dz, y + t * dy
     return v, y
+
+
+def _direction(system: Any, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For s, z and y, where s * z is wanted to be this."""
+    factor, U, s, z, slope, unbalanced = system
+    n = len(slope)
+    moved = wanted - s * z
+    right = (moved[:n] / s[:n] - slope, -moved[n:] / z[n:], -unbalanced)
+    dv, dz_above, dy = np.split(linalg.lu_solve(factor, np.concatenate(right)), [n, len(s)])
+    dz = np.concatenate([(moved[:n] - z[:n] * dv) / s[:n], dz_above])
+    return np.concatenate([dv, -U @ dv]), dz, dy
 
 
 def _longest(values: np.ndarray, direction: np.ndarray) -> float:
