@@ -12,9 +12,12 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 from scipy import linalg, optimize
 
 SMOOTH = ("softmax", "squared_weston_watkins")
+# Beside other processes, threads that wait for each other make these small products take minutes.
+one_thread = threadpoolctl.ThreadpoolController().wrap(limits=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,7 @@ def objective(
     return float(np.average(values, weights=weight) + l2 * np.sum(W * W))
 
 
+@one_thread
 def optimum(
     name: str,
     x: np.ndarray,
@@ -94,8 +98,8 @@ def _smooth(
         return float(values @ share + np.sum(strength * W * W)), gradient.ravel()
 
     start = np.zeros(c * features.shape[1])
-    pairs = min(len(start), 30)
-    options = {"maxiter": 5000, "maxfun": 10000, "ftol": 0.0, "gtol": 1e-8, "maxcor": pairs}
+    pairs, gtol = min(len(start), 30), 1e-8 if len(start) < 100 else 1e-7
+    options = {"maxiter": 5000, "maxfun": 10000, "ftol": 0.0, "gtol": gtol, "maxcor": pairs}
     found = optimize.minimize(f, start, jac=True, method="L-BFGS-B", options=options)
     W = found.x.reshape(c, -1)
     return Optimum(W[:, : x.shape[1]], W[:, -1] if bias else None, float(found.fun))
