@@ -126,6 +126,10 @@ def fit_to_optimum(
         seen: list[Evaluation] = []
 
         def hear(row: Round, read: Callable[[], LinearParams]) -> Any:
+            def read_params() -> LinearParams:
+                with float64_scope(True):  # the user's callback runs under the user's setting
+                    return read()
+
             validation = (
                 None if held_out is None else _validated(objective, read(), held_out, scaling)
             )
@@ -142,7 +146,7 @@ def fit_to_optimum(
                 validation_accuracy=None if validation is None else float(validation.accuracy),
                 seconds=row.seconds,
                 examples=row.passes * len(examples.labels),
-                read_params=read,
+                read_params=read_params,
             )
             with jax.enable_x64(users_x64):
                 return on_epoch(told)
@@ -237,8 +241,16 @@ def _by_newton(
 
 
 def _first_rows(history: History, count: int) -> History:
-    columns = {field.name: getattr(history, field.name) for field in dataclasses.fields(History)}
-    return History(**{name: c if c is None else c[:count] for name, c in columns.items()})
+    def first(column: np.ndarray | None) -> np.ndarray | None:
+        return None if column is None else column[:count]
+
+    return History(
+        history.objective[:count],
+        history.accuracy[:count],
+        history.seconds[:count],
+        first(history.validation_loss),
+        first(history.validation_accuracy),
+    )
 
 
 def account_of(

@@ -55,8 +55,9 @@ from jaxlin.solvers.optimum.steps import (
 _STEPS_IN_A_METRIC = (8, 8, 24, 40)
 # Of the margin: where a hinge starts, and how much narrower it is each time at the most.
 _FIRST_WIDTH, _NARROWER = 2.0, 0.3
-# Of its last width: where a hinge starts again for another l2.
-_WIDER = 3.0
+# Where a hinge starts again for another l2: not below this multiple of its last width, and with a
+# rounding that costs this share of the objective for each unit of log l2 between them.
+_WIDER, _COST_OF_A_WAY = 3.0, 0.1
 # A metric serves for another l2 that is within this factor.
 _NEAR = 2.0
 # The cost of a rounding falls about as this power of its width.
@@ -172,7 +173,7 @@ class Descent:
         """
         started = time.monotonic()
         self._products = self.dtype.name
-        terms = Terms(*(jnp.asarray(v, jnp.float64) for v in (l2, self._first_width(), 1.0)))
+        terms = Terms(*(jnp.asarray(v, jnp.float64) for v in (l2, self._first_width(l2), 1.0)))
         state, metric = self._begin(terms)
         self._best_dual = -np.inf
         before, rounds, steps, share = int(state.passes), [], 0, 0.5
@@ -239,11 +240,18 @@ class Descent:
         params = self._params(state)
         return Solved(params, certificate, int(state.passes) - before, rounds, ending)
 
-    def _first_width(self) -> float:
+    def _first_width(self, l2: float) -> float:
+        """As wide as the way to the optimum is long: from the last one it may be short."""
         if not self._is_hinge:
             return 1.0
-        first = _FIRST_WIDTH * self.loss.margin  # pyright: ignore[reportAttributeAccessIssue]
-        return min([first, *(_WIDER * width for _, width, _ in self._found[-1:])])
+        width = _FIRST_WIDTH * self.loss.margin  # pyright: ignore[reportAttributeAccessIssue]
+        if self._state is None:
+            return width
+        old_l2, last_width, _ = self._found[-1]
+        far = _COST_OF_A_WAY * abs(np.log(l2 / old_l2)) * float(self._state.value)
+        while width > _WIDER * last_width and self._cost(self._state, width) > far:
+            width *= _NARROWER
+        return width
 
     def _begin(self, terms: Terms) -> tuple[State, Metric | None]:
         """The state to start from, and a metric that will still do."""
@@ -310,9 +318,11 @@ class Descent:
         return mean_bend(self.loss, state.scores, self.data, terms.width)
 
     def _rounding_cost(self, state: State, terms: Terms) -> float:
-        if not self._is_hinge:
-            return 0.0
-        return float(rounding_cost(self.loss, state.scores, self.data, terms.width))
+        return self._cost(state, float(terms.width)) if self._is_hinge else 0.0
+
+    def _cost(self, state: State, width: float) -> float:
+        exact = jnp.asarray(width, jnp.float64)
+        return float(rounding_cost(self.loss, state.scores, self.data, exact))
 
     def _round(self, state: State, passes: int, gap: float, seconds: float) -> Round:
         accuracy = float(correct_rows(state.scores, self.data))

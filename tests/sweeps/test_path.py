@@ -1,0 +1,67 @@
+"""Sweeps over l2 to the certified optimum: every setting is the fit alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from problems import LOSSES
+
+import jaxlin
+from jaxlin import losses, solvers
+
+N, D, C = 240, 9, 4
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, C, N)
+X = RNG.normal(size=(C, D))[Y] + 1.5 * RNG.normal(size=(N, D))
+L2 = [1e-3, 1.0, 1e-1, 1e-2]
+TOL = 1e-5
+
+
+@pytest.mark.parametrize("name", ["softmax", "weston_watkins"])
+@pytest.mark.parametrize("solver", [None, solvers.LBFGS()])
+def test_each_setting_is_proved_and_is_the_fit_alone(name: str, solver: Any) -> None:
+    options: dict[str, Any] = {"loss": LOSSES[name], "tol": TOL, "dtype": np.float64}
+    found = jaxlin.sweep(X, Y, grid={"l2": L2}, solver=solver, **options)
+    assert found.table["l2"].tolist() == L2
+    assert (found.table["relative_gap"] <= TOL).all()
+    assert set(found.table["outcome"]) == {"converged"}
+    alone = jaxlin.fit(X, Y, l2=L2[2], solver=solver, **options)
+    assert alone.certificate is not None
+    assert found.fit(2).certificate is not None
+    assert found.table["objective"][2] == pytest.approx(alone.certificate.primal, rel=2 * TOL)
+
+
+def test_folds_are_weights_and_are_scored_on_the_rows_left_out() -> None:
+    folds = np.arange(N) % 3
+    found = jaxlin.sweep(
+        X, Y, loss=losses.softmax_cross_entropy, grid={"l2": L2}, folds=folds, tol=TOL
+    )
+    left = folds == 1
+    alone = jaxlin.fit(
+        X, Y, loss=losses.softmax_cross_entropy, l2=L2[3], sample_weight=~left, tol=TOL
+    )
+    right = np.mean(np.asarray(jaxlin.predict(alone.params, X[left])) == Y[left])
+    assert found.fold_scores is not None
+    assert found.fold_scores["accuracy"][3, 1] == pytest.approx(right, abs=1.5 / left.sum())
+    assert found.best is not None
+
+
+def test_a_loss_in_the_grid_makes_a_path_of_its_own_and_the_callback_stops_all() -> None:
+    grid = {"loss": [LOSSES["softmax"], LOSSES["squared_weston_watkins"]], "l2": L2[:2]}
+    whole = jaxlin.sweep(X, Y, grid=grid, validation=(X[:60], Y[:60]))
+    assert (whole.table["relative_gap"] <= 1e-3).all()
+    assert whole.best is not None
+    cut = jaxlin.sweep(X, Y, grid=grid, on_epoch=lambda report: report.group == 2)
+    assert list(cut.table["outcome"]).count("not_run") == 2
+
+
+def test_what_lbfgs_does_not_take_is_refused() -> None:
+    with pytest.raises(jaxlin.InputError, match="grid has 'learning_rate'"):
+        jaxlin.sweep(
+            X, Y, loss=LOSSES["softmax"], grid={"l2": [0.1], "learning_rate": [0.1]},
+            solver=solvers.LBFGS(),
+        )  # fmt: skip
+    with pytest.raises(jaxlin.InputError, match="l2 is 0"):
+        jaxlin.sweep(X, Y, loss=LOSSES["softmax"], grid={"l2": [0.1, 0.0]}, solver=solvers.LBFGS())
