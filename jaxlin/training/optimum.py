@@ -179,6 +179,7 @@ def _history(solved: Solved, seen: list[Evaluation]) -> History:
         objective=np.array([row.objective for row in rows]),
         accuracy=np.array([row.accuracy for row in rows]),
         seconds=np.array([row.seconds for row in rows]),
+        passes=np.array([row.passes for row in rows]),
         validation_loss=np.array([float(one.objective) for one in seen]) if seen else None,
         validation_accuracy=np.array([float(one.accuracy) for one in seen]) if seen else None,
     )
@@ -222,13 +223,18 @@ def _by_newton(
         rounded = certificate_of(params)
         dual = max(certificate.dual, rounded.dual)
         certificate = dataclasses.replace(rounded, dual=dual, how=certificate.how)
-    history = history_of(result)
+    history = history_of(result).until_settled()
     ending: Ending = "certified" if certificate.relative_gap <= tol else "stuck"
     if result.stopped_by_callback:
         ending = "stopped"
-    steps = int(np.sum(np.diff(history.objective) != 0.0)) + 1
-    words = f"Newton's method, {steps} steps"
-    return ToOptimum(params, history, _sentence(ending, certificate, tol, words, ""), certificate)
+    outcome = proof_sentence(ending, certificate, tol, newton_words(history), "")
+    return ToOptimum(params, history, outcome, certificate)
+
+
+def newton_words(history: History) -> str:
+    """What was done, for `proof_sentence`; the history of Newton's steps until they settled."""
+    count = len(history)
+    return f"Newton's method, {count} step{'' if count == 1 else 's'}"
 
 
 def ending_sentence(solved: Solved, tol: float, descent: Descent, most_passes: int) -> Outcome:
@@ -237,12 +243,21 @@ def ending_sentence(solved: Solved, tol: float, descent: Descent, most_passes: i
     why = ""
     if solved.ending in ("out_of_steps", "stuck"):
         why = _why_short(solved, tol, descent, most_passes)
-    return _sentence(solved.ending, solved.certificate, tol, words, why)
+    return proof_sentence(solved.ending, solved.certificate, tol, words, why)
 
 
-def _sentence(
+def proof_sentence(
     ending: Ending, certificate: Certificate, tol: float, words: str, why: str
 ) -> Outcome:
+    """How a fit ended that has a certificate.
+
+    Args:
+      ending: whether it got as far as it was to.
+      certificate: of what it found.
+      tol: the relative gap that was asked for.
+      words: what was done, for the brackets.
+      why: it fell short, and what to do.
+    """
     gap = f"{certificate.relative_gap:.2g}"
     if ending == "certified":
         sentence = (
