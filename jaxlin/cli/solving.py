@@ -227,16 +227,20 @@ def fit_as_planned(
     return dataclasses.replace(found, certificate=certificate, outcome=outcome)
 
 
-def certificate_words(found: Fit, word: str) -> str:
+def certificate_words(certificate: Certificate | None, l2: float, word: str) -> str:
     """What is proved of a fit, or why nothing is, in a line for anyone.
 
     Args:
-      found: the fit.
+      certificate: of the fit, or None.
+      l2: of the objective.
       word: the solver's name.
+
+    >>> proof = Certificate(primal=0.5, dual=0.4999, how="", l2=1e-4, has_bias=True)
+    >>> certificate_words(proof, 1e-4, "lbfgs")
+    'objective 0.5 is within 0.021 % of the best possible; proved'
     """
-    certificate = found.certificate
     if certificate is None:
-        if not float(found.objective.l2) > 0.0:
+        if l2 == 0.0:
             return "none: with l2 = 0 no optimum can be proved; --l2 above 0 allows it"
         return f"none: {word} proves nothing (--solver auto goes to the optimum, and proves it)"
     value = f"{certificate.primal:.5g}"

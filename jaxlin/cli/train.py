@@ -165,7 +165,10 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         )
         return
     del about["outcome_kind"], about["seconds"]
-    about = {"certificate": certificate_words(found, planned.word), **about}
+    about = {
+        "certificate": certificate_words(found.certificate, options["l2"], planned.word),
+        **about,
+    }
     if about["learning_rate"] is not None:
         about["learning_rate"] = f"{about['learning_rate']:.3g}, down to 0 along a cosine"
     if about["passes"] is not None:
