@@ -15,7 +15,7 @@ import click
 
 import jaxlin
 from jaxlin.cli.compilation_cache import keep_compiled_programs
-from jaxlin.cli.output import prepare_streams, say
+from jaxlin.cli.output import in_options, prepare_streams, say
 from jaxlin.errors import DataFormatError, DivergedError, InputError
 
 _FAILED, _BAD_INPUT, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
@@ -91,7 +91,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as problem:
         return _fail(_usage(problem), _BAD_INPUT)
     except (InputError, DataFormatError) as problem:
-        return _fail(str(problem), _BAD_INPUT)
+        return _fail(in_options(str(problem)), _BAD_INPUT)
     except DivergedError as problem:
         return _fail(_divergence(len(problem.history) + 1), _FAILED)
     except (KeyboardInterrupt, click.Abort):

@@ -41,6 +41,7 @@ _OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 _HAS_MOMENTUM = {name: name in ("momentum", "nesterov") for name in _OPTIMIZERS}
 OPTIMIZERS = tuple(_OPTIMIZERS)
+SOLVERS = ("auto", "lbfgs", "newton", "sgd")
 SCALINGS = ("auto", "none", "unit", "standardize")
 SCALING_WORDS = {"none": "none", "unit": "unit range", "standardize": "standardised"}
 
@@ -61,7 +62,7 @@ def make_scaling(name: str, dataset: Dataset) -> tuple[str, Scaling | None]:
         return SCALING_WORDS[name], make(x)
 
 
-def make_solver(
+def make_sgd(
     dataset: Dataset,
     scaling: Scaling | None,
     *,

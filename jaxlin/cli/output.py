@@ -16,6 +16,13 @@ from rich.table import Table
 
 _WIDEST = 1000
 
+# What the library advises in Python's words, and the option that does it.
+_ADVICE = {
+    "(scaling=jaxlin.data.Scaling.standardize(x))": "(--scaling standardize)",
+    "(solver=solvers.LBFGS(passes=...))": "(--passes)",
+    "Pass dtype=jnp.float64": "Take --dtype float64",
+}
+
 
 def prepare_streams() -> bool:
     """Makes the streams take any text; whether there is a standard output at all.
@@ -44,6 +51,17 @@ def message_console() -> Console:
 def say(message: str) -> None:
     """A line for people."""
     print(message, file=sys.stderr, flush=True)
+
+
+def in_options(message: str) -> str:
+    """The library's advice in the words of the command line.
+
+    >>> in_options("Pass dtype=jnp.float64, or a larger tol.")
+    'Take --dtype float64, or a larger tol.'
+    """
+    for python, option in _ADVICE.items():
+        message = message.replace(python, option)
+    return str(message)
 
 
 def show(*renderables: Any) -> None:

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jaxlin.report.words import duration, number, percent
 from jaxlin.solvers.history import EpochReport
@@ -16,13 +16,13 @@ from jaxlin.sweeps import SweepReport
 class _Progress:
     """A bar on a terminal; a log gets one line for each tenth of the way."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, knows_its_end: bool = True) -> None:
         self._console = console
         self._bar = Progress(
             TextColumn("{task.fields[place]}"),
             BarColumn(),
             TextColumn("{task.description}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn() if knows_its_end else TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -50,25 +50,48 @@ class _Progress:
 
 
 class TrainingProgress(_Progress):
-    """Moves an epoch at a time: loss, accuracy, examples a second."""
+    """Moves an epoch at a time: loss, accuracy, examples a second.
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    On the way to the certified optimum nobody knows when it will be there: then the bar has no end,
+    and a log gets a line for all that is reported.
+    """
+
+    def __init__(self, console: Console, solver: str = "sgd") -> None:
+        super().__init__(console, knows_its_end=solver == "sgd")
+        self._solver = solver
         self._first: tuple[int, float] | None = None
+        self._last = ""
 
     def update(self, report: EpochReport) -> None:
         """Shows an epoch; to be given to `fit` as `on_epoch`."""
         words = f"loss + l2 term {number(report.objective)}, accuracy {percent(report.accuracy)}"
         if report.validation_accuracy is not None:
             words += f", validation {percent(report.validation_accuracy)}"
-        # The first epoch compiles: the pace is that of the others.
+        if self._solver == "lbfgs":
+            self._tell(f"{report.epoch} passes", words)
+        elif self._solver == "newton":
+            # Steps after the last useful one cost nothing, and tell nothing.
+            if words != self._last:
+                self._tell(f"step {report.epoch}", words)
+            self._last = words
+        else:
+            words += self._pace(report)
+            place = f"epoch {report.epoch}/{report.epochs}"
+            self._show(report.epoch, report.epochs, place, words)
+
+    def _tell(self, place: str, words: str) -> None:
+        self._bar.update(self._task, description=words, place=place)
+        if not self._console.is_terminal:
+            self._console.print(f"{place}: {words}", soft_wrap=True)
+
+    def _pace(self, report: EpochReport) -> str:
+        """The first epoch compiles: the pace is that of the others."""
         if self._first is None:
             self._first = report.examples, report.seconds
-        elif report.seconds > self._first[1]:
-            pace = (report.examples - self._first[0]) / (report.seconds - self._first[1])
-            words += f", {pace:,.0f} examples/s"
-        place = f"epoch {report.epoch}/{report.epochs}"
-        self._show(report.epoch, report.epochs, place, words)
+        if report.seconds <= self._first[1]:
+            return ""
+        pace = (report.examples - self._first[0]) / (report.seconds - self._first[1])
+        return f", {pace:,.0f} examples/s"
 
 
 class SweepProgress(_Progress):

@@ -12,26 +12,31 @@ import numpy as np
 
 from jaxlin.cli import names
 from jaxlin.cli.options import (
-    COUNT,
     DATA_HELP,
     PATH,
-    POSITIVE,
     SHARE,
     bias_option,
     dtype_option,
-    epochs_option,
     json_option,
     l2_option,
     loss_option,
     no_picture_option,
     path_option,
-    patience_option,
     picture_option,
     scaling_option,
     seed_option,
 )
-from jaxlin.cli.output import check_targets, message_console, print_json, show
+from jaxlin.cli.output import check_targets, in_options, message_console, print_json, show
 from jaxlin.cli.progress import TrainingProgress
+from jaxlin.cli.solving import (
+    Plan,
+    asked_for,
+    certificate_numbers,
+    certificate_words,
+    fit_as_planned,
+    plan,
+    solver_options,
+)
 from jaxlin.cli.splits import (
     announce,
     load_splits,
@@ -41,11 +46,12 @@ from jaxlin.cli.splits import (
     split_options,
 )
 from jaxlin.data.dataset import Dataset
-from jaxlin.linear import init_params
+from jaxlin.linear import LinearParams, init_params
 from jaxlin.model_file import save_model
 from jaxlin.report import tables
 from jaxlin.report.words import duration
-from jaxlin.training import Fit, fit
+from jaxlin.solvers.base import Evaluation
+from jaxlin.training import Fit, evaluate
 
 
 @click.command(
@@ -55,21 +61,7 @@ from jaxlin.training import Fit, fit
 @click.argument("source", metavar="[DATA]", default="digits", type=PATH)
 @loss_option("softmax", "svm is the multiclass hinge, sum over j != y of max(0, s_j - s_y + 1).")
 @l2_option(1e-4)
-@click.option(
-    "--optimizer",
-    type=click.Choice(names.OPTIMIZERS),
-    default="momentum",
-    show_default=True,
-    help="How a step follows from a gradient; its learning rate goes down along a cosine.",
-)
-@click.option(
-    "--learning-rate",
-    type=POSITIVE,
-    help="At the start.  [default: by the size of the features; adagrad 0.1, adam and kin 0.01]",
-)
-@click.option("--batch-size", type=COUNT, default=256, show_default=True, help="Examples a step.")
-@epochs_option
-@patience_option
+@solver_options
 @scaling_option(
     "Of the features in training; the model takes them raw. auto: images and other integers "
     "to at most 1 (unit), the rest to mean 0 and variance 1 (standardize)."
@@ -95,38 +87,29 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     out = "model.safetensors" if out is None else out
     picture = picture_path(out, options)
     check_targets(out, picture)
+    word = asked_for(options)
     dataset = load_splits(source, options, options["validation"])
     if options["patience"] and dataset.validation is None:
         raise click.UsageError("--patience needs a --validation share above 0.")
     loss = names.LOSSES[options["loss"]]
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
-    solver, learning_rate = names.make_solver(
-        dataset,
-        scaling,
-        loss=loss,
-        optimizer=options["optimizer"],
-        learning_rate=options["learning_rate"],
-        batch_size=options["batch_size"],
-        epochs=options["epochs"],
-    )
+    # The test set, or a list of names, may have classes that the training set lacks.
+    start = init_params(dataset.num_features, dataset.num_classes, bias=options["bias"])
+    planned = plan(word, options, dataset, scaling, start)
     announce(dataset)
-    held_out = dataset.validation
     started = time.monotonic()
-    with TrainingProgress(message_console()) as progress:
-        found = fit(
-            dataset.train.x,
-            dataset.train.labels,
+    with TrainingProgress(message_console(), planned.word) as progress:
+        found = fit_as_planned(
+            planned,
+            dataset,
             loss=loss,
             l2=options["l2"],
-            solver=solver,
+            dtype=options["dtype"],
             key=options["seed"],
-            # The test set, or a list of names, may have classes that the training set lacks.
-            init=init_params(dataset.num_features, dataset.num_classes, bias=options["bias"]),
+            init=start,
             bias=options["bias"],
-            validation=None if held_out is None else (held_out.x, held_out.labels),
             patience=options["patience"],
             scaling=scaling,
-            dtype=options["dtype"],
             on_epoch=progress.update,
         )
     seconds = time.monotonic() - started
@@ -150,17 +133,16 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
             W=np.asarray(found.raw_params.W),
             classes=dataset.classes,
             image_shape=dataset.image_shape,
+            start=None if planned.word == "sgd" else _at(start, found, dataset),
         )
         plots.save(picture, figure)
     about = {
-        "outcome": str(found.outcome),
+        "outcome": in_options(found.outcome),
         "outcome_kind": found.outcome.kind,
         "loss": options["loss"],
         "l2": options["l2"],
-        "optimizer": options["optimizer"],
-        "learning_rate": learning_rate,
-        "batch_size": solver.batch_size,
-        "epochs": len(found.history),
+        "solver": planned.word,
+        **_way(planned, found),
         "scaling": scaling_word,
         "dtype": options["dtype"],
         "seed": options["seed"],
@@ -176,19 +158,44 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
                 "classes": list(dataset.classes),
                 "num_features": dataset.num_features,
                 **about,
+                "certificate": certificate_numbers(found.certificate),
                 "results": results,
                 "history": _curves(found),
             }
         )
         return
-    del about["outcome_kind"]
-    about["learning_rate"] = f"{learning_rate:.3g}, down to 0 along a cosine"
-    about["seconds"] = f"{duration(seconds)}, of which {_speed(found, dataset)}"
+    del about["outcome_kind"], about["seconds"]
+    about = {
+        "certificate": certificate_words(found.certificate, options["l2"], planned.word),
+        **about,
+    }
+    if about["learning_rate"] is not None:
+        about["learning_rate"] = f"{about['learning_rate']:.3g}, down to 0 along a cosine"
+    if about["passes"] is not None:
+        about["passes"] = f"{about['passes']:,} over the data"
+    about["time"] = _time(planned.word, seconds, found, dataset)
     names_shown = {
         name.replace("_", " "): value for name, value in about.items() if value is not None
     }
-    names_shown["time"] = names_shown.pop("seconds")
     show(tables.results(results), tables.facts(names_shown))
+
+
+def _at(params: LinearParams, found: Fit, dataset: Dataset) -> Evaluation:
+    """What a fit has minimised, and the accuracy, at other parameters whose W is 0."""
+    x, labels = dataset.train.x, dataset.train.labels
+    return evaluate(params, x, labels, loss=found.objective.loss, scaling=found.scaling)
+
+
+def _way(planned: Plan, found: Fit) -> dict[str, Any]:
+    """What there is to tell of the solver that ran; the same names for all, None where not its."""
+    told = dict.fromkeys(
+        ("tol", "passes", "steps", "optimizer", "learning_rate", "batch_size", "epochs")
+    )
+    told |= planned.told
+    history = found.history
+    if history.passes is not None:
+        return told | {"passes": int(history.passes[-1])}
+    return told | {"epochs" if planned.word == "sgd" else "steps": len(history)}
 
 
 def _curves(found: Fit) -> dict[str, Any]:
@@ -197,10 +204,14 @@ def _curves(found: Fit) -> dict[str, Any]:
     return {name: None if c is None else c.tolist() for name, c in columns.items()}
 
 
-def _speed(found: Fit, dataset: Dataset) -> str:
-    """The pace after the first epoch, which compiles."""
-    seconds = found.history.seconds
-    if len(seconds) < 2:
-        return f"{duration(float(seconds[0]))} compiling and training"
-    pace = (len(seconds) - 1) * len(dataset.train) / max(float(seconds[-1] - seconds[0]), 1e-9)
-    return f"{duration(float(seconds[0]))} compiling; then {pace:,.0f} examples a second"
+def _time(word: str, seconds: float, found: Fit, dataset: Dataset) -> str:
+    """How long it took; of SGD also the pace after the first epoch, which compiles."""
+    whole = duration(seconds)
+    if word != "sgd":
+        return f"{whole}, compiling included"
+    passed = found.history.seconds
+    first = duration(float(passed[0]))
+    if len(passed) < 2:
+        return f"{whole}, of which {first} compiling and training"
+    pace = (len(passed) - 1) * len(dataset.train) / max(float(passed[-1] - passed[0]), 1e-9)
+    return f"{whole}, of which {first} compiling; then {pace:,.0f} examples a second"

@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from jaxlin.files import replacing
 from jaxlin.ladder import Ladder
 from jaxlin.report.words import shown
+from jaxlin.solvers.base import Evaluation
 from jaxlin.solvers.history import History
 
 _MAX_TEMPLATES = 40
@@ -43,6 +44,7 @@ def training(
     W: np.ndarray | None = None,
     classes: Sequence[object] | None = None,
     image_shape: tuple[int, ...] | None = None,
+    start: Evaluation | None = None,
 ) -> Figure:
     """How the loss went down, and, where the features are images, the template of each class.
 
@@ -52,6 +54,8 @@ def training(
       W: (C, D) for raw features.
       classes: C labels.
       image_shape: (H, W) or (H, W, 3); None draws no templates.
+      start: the objective and the accuracy before the first pass, of a fit that went to the
+        optimum: its history may have few entries. None is a fit in epochs.
 
     Returns:
       A matplotlib figure.
@@ -64,15 +68,16 @@ def training(
         curves, below = parts
         templates(below, np.asarray(W), classes or (), image_shape or ())
     loss_axes, accuracy_axes = curves.subplots(1, 2)
-    _curve(loss_axes, history.objective, history.validation_loss, "loss", " + l2 term")
+    shares = None if history.validation_accuracy is None else 100.0 * history.validation_accuracy
+    loss = _Curves("loss", " + l2 term", history.objective, history.validation_loss)
+    accuracy = _Curves("accuracy, %", "", 100.0 * history.accuracy, shares)
+    if start is None:
+        _by_epoch(loss_axes, loss)
+        _by_epoch(accuracy_axes, accuracy)
+    else:
+        _to_optimum(loss_axes, loss, history.passes, float(start.objective))
+        _to_optimum(accuracy_axes, accuracy, history.passes, 100.0 * float(start.accuracy))
     _fit_scale(loss_axes)
-    validation = history.validation_accuracy
-    _curve(
-        accuracy_axes,
-        100.0 * history.accuracy,
-        None if validation is None else 100.0 * validation,
-        "accuracy, %",
-    )
     if title:
         figure.suptitle(plain(title, 100))
     return figure
@@ -95,15 +100,48 @@ def _plain_number(value: float, place: int) -> str:
     return f"{value:g}"
 
 
-def _curve(
-    axes: Axes, train: np.ndarray, validation: np.ndarray | None, name: str, term: str = ""
-) -> None:
-    epochs = np.arange(1, len(train) + 1)
+class _Curves(NamedTuple):
+    """What one axes shows: of what, its term in training, and the values."""
+
+    name: str
+    term: str
+    train: np.ndarray
+    validation: np.ndarray | None
+
+
+def _by_epoch(axes: Axes, curves: _Curves) -> None:
+    epochs = np.arange(1, len(curves.train) + 1)
     marker = "o" if len(epochs) == 1 else None
-    axes.plot(epochs, train, color=_TRAIN, label=f"train{term} (as it passed)", marker=marker)
+    label = f"train{curves.term} (as it passed)"
+    axes.plot(epochs, curves.train, color=_TRAIN, label=label, marker=marker)
+    if curves.validation is not None:
+        axes.plot(epochs, curves.validation, color=_VALIDATION, label="validation", marker=marker)
+    _finish(axes, "epoch", curves.name)
+
+
+def _to_optimum(axes: Axes, curves: _Curves, passes: np.ndarray | None, start: float) -> None:
+    """From the start on, each entry a point: the line between two of them is nobody's value.
+
+    Without passes the entries are Newton's steps. Each tells the objective before it, and the
+    validation after it; the last one has changed nothing.
+    """
+    validation = curves.validation
+    if passes is None:
+        along, places, train = "steps", np.arange(len(curves.train)), curves.train
+        held_out = places[1:] if len(places) > 1 else places
+        validation = None if validation is None else validation[: len(held_out)]
+    else:
+        along, held_out = "passes over the data", passes
+        places, train = np.append(0, passes), np.append(start, curves.train)
+    style: dict[str, Any] = {"marker": "o", "markersize": 4}
+    axes.plot(places, train, color=_TRAIN, label=f"train{curves.term}", **style)
     if validation is not None:
-        axes.plot(epochs, validation, color=_VALIDATION, label="validation", marker=marker)
-    axes.set_xlabel("epoch")
+        axes.plot(held_out, validation, color=_VALIDATION, label="validation", **style)
+    _finish(axes, along, curves.name)
+
+
+def _finish(axes: Axes, along: str, name: str) -> None:
+    axes.set_xlabel(along)
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)

@@ -15,6 +15,10 @@ from jaxlin.linear import LinearParams
 class History:
     """One entry an epoch (a step, where a step sees all of the data), NumPy arrays (E,).
 
+    L-BFGS on its way to the certified optimum has an entry for some passes each: then the objective
+    and the accuracy are those at the parameters after them, a hinge's with its kinks as far rounded
+    off as they were then.
+
     Attributes:
       objective: mean loss + penalties over the epoch's batches as they passed, each at the
         parameters that its step started from. Random search: the best so far.
@@ -24,6 +28,8 @@ class History:
       validation_accuracy: likewise.
       seconds: since the start of the fit, compilation included. Epochs of a few milliseconds run
         several in one program, and share its time evenly.
+      passes: over the data so far, of L-BFGS on its way to the certified optimum; None where each
+        entry is one.
     """
 
     objective: np.ndarray
@@ -31,9 +37,25 @@ class History:
     seconds: np.ndarray
     validation_loss: np.ndarray | None = None
     validation_accuracy: np.ndarray | None = None
+    passes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.objective)
+
+    def until_settled(self) -> History:
+        """Without the entries at the end that only repeat the objective of the one before.
+
+        Newton's steps after the last useful one change nothing.
+
+        >>> told = History(np.array([2.0, 0.5, 0.5]), np.array([0.5, 1.0, 1.0]), np.arange(3.0))
+        >>> len(told.until_settled())
+        2
+        """
+        moves = np.flatnonzero(np.diff(self.objective) != 0.0)
+        count = 1 + (int(moves[-1]) + 1 if len(moves) else 0)
+        columns = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        kept = {name: c[:count] for name, c in columns.items() if c is not None}
+        return dataclasses.replace(self, **kept)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,8 +63,9 @@ class EpochReport:
     """The state of a fit after an epoch, as `on_epoch` gets it.
 
     Attributes:
-      epoch: its number, from 1.
-      epochs: how many there are to be.
+      epoch: its number, from 1. On the way to the certified optimum L-BFGS reports after some
+        passes over the data, and this is how many there were.
+      epochs: how many there are to be; of L-BFGS, at most.
       objective: see `History`.
       accuracy: see `History`.
       validation_loss: see `History`; None without validation data.

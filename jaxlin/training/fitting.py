@@ -57,7 +57,8 @@ class Fit:
     Attributes:
       params: W (C, D) and b (C,) or None, for features as the objective saw them (scaled, if a
         scaling was given).
-      history: objective and accuracy by epoch, and of the validation data where there was any.
+      history: objective and accuracy by epoch (to the optimum, by rounds of passes), and of the
+        validation data where there was any.
       outcome: a sentence that says what happened and what to do; its `kind` is for programs.
       certificate: a proof of how far from the optimum the parameters are at most, where the fit
         went to the optimum (`solver=None` or `solvers.LBFGS`); None of other solvers, for which

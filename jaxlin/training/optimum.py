@@ -181,6 +181,7 @@ def _history(solved: Solved, seen: list[Evaluation]) -> History:
         objective=np.array([row.objective for row in rows]),
         accuracy=np.array([row.accuracy for row in rows]),
         seconds=np.array([row.seconds for row in rows]),
+        passes=np.array([row.passes for row in rows]),
         validation_loss=np.array([float(one.objective) for one in seen]) if seen else None,
         validation_accuracy=np.array([float(one.accuracy) for one in seen]) if seen else None,
     )
@@ -229,28 +230,18 @@ def _by_newton(
         rounded = certificate_of(params)
         dual = max(certificate.dual, rounded.dual)
         certificate = dataclasses.replace(rounded, dual=dual, how=certificate.how)
-    history = history_of(result)
+    history = history_of(result).until_settled()
     ending: Ending = "certified" if certificate.relative_gap <= tol else "stuck"
     if result.stopped_by_callback:
         ending = "stopped"
-    # What came after the last step that changed anything is no part of the way.
-    steps = int(np.max(np.flatnonzero(np.diff(history.objective)), initial=-1)) + 2
-    history = _first_rows(history, min(steps, len(history)))
-    words = f"Newton's method, {steps} steps"
-    return ToOptimum(params, history, _sentence(ending, certificate, tol, words, ""), certificate)
+    outcome = proof_sentence(ending, certificate, tol, newton_words(history), "")
+    return ToOptimum(params, history, outcome, certificate)
 
 
-def _first_rows(history: History, count: int) -> History:
-    def first(column: np.ndarray | None) -> np.ndarray | None:
-        return None if column is None else column[:count]
-
-    return History(
-        history.objective[:count],
-        history.accuracy[:count],
-        history.seconds[:count],
-        first(history.validation_loss),
-        first(history.validation_accuracy),
-    )
+def newton_words(history: History) -> str:
+    """What was done, for `proof_sentence`; the history of Newton's steps until they settled."""
+    count = len(history)
+    return f"Newton's method, {count} step{'' if count == 1 else 's'}"
 
 
 def account_of(
@@ -269,13 +260,22 @@ def account_of(
     why = ""
     if solved.ending in ("out_of_steps", "stuck"):
         why = _why_short(solved, tol, descent, most_passes)
-    outcome = _sentence(solved.ending, solved.certificate, tol, words, why)
+    outcome = proof_sentence(solved.ending, solved.certificate, tol, words, why)
     return ToOptimum(solved.params, _history(solved, seen), outcome, solved.certificate)
 
 
-def _sentence(
+def proof_sentence(
     ending: Ending, certificate: Certificate, tol: float, words: str, why: str
 ) -> Outcome:
+    """How a fit ended that has a certificate.
+
+    Args:
+      ending: whether it got as far as it was to.
+      certificate: of what it found.
+      tol: the relative gap that was asked for.
+      words: what was done, for the brackets.
+      why: it fell short, and what to do.
+    """
     gap = f"{certificate.relative_gap:.2g}"
     if ending == "certified":
         sentence = (

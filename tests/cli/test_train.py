@@ -167,7 +167,12 @@ def test_what_cannot_be_is_said_in_one_line_before_the_work(
         (np.where(X > 200, np.nan, X), [], "contains NaN"),
         (np.where(X > 200, -np.inf, X), ["--scaling", "none"], "contains infinity"),
         (X * 1e37, [], "too large for float32. Take --dtype float64"),
-        (X * 1e200, ["--dtype", "float64", "--scaling", "none"], "no learning rate"),
+        (X * 1e200, ["--dtype", "float64", "--scaling", "none"], "(--scaling standardize)"),
+        (
+            X * 1e200,
+            ["--dtype", "float64", "--scaling", "none", "--solver", "sgd"],
+            "no learning rate",
+        ),
     ],
 )
 def test_numbers_that_cannot_be_computed_with_are_refused_in_one_line(
@@ -195,7 +200,16 @@ def test_divergence_is_said_in_the_words_of_the_command_line(
 def test_the_help_shows_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(capsys, "train", "--help")
     assert run.code == 0
-    for option in ("--loss", "--l2", "--optimizer", "--scaling", "--test-labels", "--no-picture"):
+    for option in (
+        "--loss",
+        "--l2",
+        "--solver",
+        "--tol",
+        "--optimizer",
+        "--scaling",
+        "--test-labels",
+        "--no-picture",
+    ):
         assert option in run.out
     assert "INTEGER RANGE" not in run.out
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxlin import History
 from jaxlin.report import plots
+from jaxlin.solvers.base import Evaluation
 
 EVIL = (
     "$x_1$",
@@ -48,6 +51,35 @@ def test_the_curves_are_the_history() -> None:
     np.testing.assert_array_equal(curves["validation"], told.validation_loss)
     np.testing.assert_array_equal(lines(accuracy)["train (as it passed)"], 100 * told.accuracy)
     assert loss.get_legend() is not None
+
+
+def test_few_rounds_of_passes_are_points_from_the_start_on() -> None:
+    told = dataclasses.replace(history([0.2, 0.1]), passes=np.array([8, 11]))
+    loss, accuracy = plots.training(
+        told, start=Evaluation(jnp.asarray(2.0), jnp.asarray(0.25))
+    ).axes
+    for axes in (loss, accuracy):
+        assert axes.get_xlabel() == "passes over the data"
+        train, validation = axes.get_lines()
+        np.testing.assert_array_equal(train.get_xdata(), [0, 8, 11])
+        np.testing.assert_array_equal(validation.get_xdata(), [8, 11])
+        assert train.get_marker() == validation.get_marker() == "o"
+    np.testing.assert_allclose(lines(loss)["train + l2 term"], [2.0, 0.2, 0.1])
+    np.testing.assert_allclose(lines(accuracy)["train"], [25.0, 50.0, 90.0])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_newtons_steps_tell_the_objective_before_them(count: int) -> None:
+    told = history(np.geomspace(2.0, 0.1, count))
+    start = Evaluation(jnp.asarray(2.0), jnp.asarray(0.5))
+    axes = plots.training(told, start=start).axes[0]
+    assert axes.get_xlabel() == "steps"
+    train, validation = axes.get_lines()
+    np.testing.assert_array_equal(train.get_xdata(), list(range(count)))
+    np.testing.assert_array_equal(
+        validation.get_xdata(), list(range(1, count) if count > 1 else [0])
+    )
+    assert np.size(validation.get_ydata()) == max(1, count - 1)
 
 
 def test_without_validation_there_is_one_line() -> None:
