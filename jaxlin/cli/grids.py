@@ -11,6 +11,7 @@ import click
 from jaxlin.cli import names
 from jaxlin.cli.lists import SeveralNames, SeveralNumbers
 from jaxlin.cli.options import NOT_NEGATIVE, POSITIVE, Number, Whole
+from jaxlin.cli.solving import BATCH_SIZE, OPTIMIZER
 from jaxlin.data.dataset import Dataset
 from jaxlin.data.scaling import Scaling
 
@@ -18,6 +19,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 AXES = ("loss", "optimizer", "l2", "learning_rate", "momentum", "batch_size")
 _MOST_SETTINGS = 100_000
+# Axes of SGD that have a value where none was given.
+HAVE_DEFAULTS = {"optimizer": [OPTIMIZER], "batch_size": [BATCH_SIZE]}
 
 
 def grid_options(command: _F) -> _F:
@@ -35,19 +38,18 @@ def grid_options(command: _F) -> _F:
             click.option(
                 "--learning-rate",
                 type=SeveralNumbers(POSITIVE, equal_ratios=True),
-                help="At the start, as for --l2.  [default: one, as in jaxlin train]",
+                help="sgd: at the start, as for --l2.  [default: one, as in jaxlin train]",
             ),
             click.option(
                 "--momentum",
                 type=SeveralNumbers(Number(0.0, 1.0), equal_ratios=False),
-                help="Of momentum and nesterov; a range goes in equal steps.  [default: 0.9]",
+                help="sgd: of momentum and nesterov; a range goes in equal steps.  [default: 0.9]",
             ),
             click.option(
                 "--batch-size",
                 type=SeveralNumbers(Whole(1), equal_ratios=True),
-                default="256",
-                show_default=True,
-                help="Examples a step; a range goes in equal ratios.",
+                help="sgd: examples a step; a range goes in equal ratios.  [default: "
+                f"{BATCH_SIZE}]",
             ),
             click.option(
                 "--loss",
@@ -59,9 +61,8 @@ def grid_options(command: _F) -> _F:
             click.option(
                 "--optimizer",
                 type=SeveralNames(names.OPTIMIZERS),
-                default="momentum",
-                show_default=True,
-                help="One or several; their learning rates go down along a cosine.",
+                help="sgd: one or several; their learning rates go down along a cosine.  [default: "
+                f"{OPTIMIZER}]",
             ),
         )
     ):
@@ -69,15 +70,25 @@ def grid_options(command: _F) -> _F:
     return command
 
 
-def check_grid(options: dict[str, Any]) -> None:
-    """Raises `click.UsageError` for values that do not go together."""
+def check_grid(options: dict[str, Any], word: str) -> None:
+    """Raises `click.UsageError` for values that do not go together.
+
+    Args:
+      options: of the command.
+      word: the solver, "auto" or "sgd".
+    """
+    if word == "auto" and 0.0 in options["l2"]:
+        raise click.UsageError(
+            "--l2 has 0, with which no optimum can be proved: leave it out, or take --solver sgd."
+        )
     if options["select_by"] == "loss" and len(options["loss"]) > 1:
         raise click.UsageError(
             "--select-by loss compares losses, and --loss has several, whose values mean different "
             "things: select by accuracy."
         )
     if options["momentum"] is not None:
-        without = [name for name in options["optimizer"] if not names.has_momentum(name)]
+        chosen = options["optimizer"] or [OPTIMIZER]
+        without = [name for name in chosen if not names.has_momentum(name)]
         if without:
             raise click.UsageError(
                 f"--momentum is for the optimizers momentum and nesterov; {without[0]} has none."
@@ -90,10 +101,22 @@ def check_grid(options: dict[str, Any]) -> None:
 
 
 def settings_of(
-    options: dict[str, Any], dataset: Dataset, scaling: Scaling | None
+    options: dict[str, Any], word: str, dataset: Dataset, scaling: Scaling | None
 ) -> list[dict[str, Any]]:
-    """All combinations of the values, the last option's fastest; the loss by its name."""
-    axes: dict[str, list[Any]] = {name: options[name] or [None] for name in AXES}
+    """All combinations of the values, the last option's fastest; the loss by its name.
+
+    Args:
+      options: of the command.
+      word: the solver; "auto" knows the loss and l2 alone.
+      dataset: what is trained on.
+      scaling: of its features, or None.
+    """
+    if word == "auto":
+        both = itertools.product(options["loss"], options["l2"])
+        return [{"loss": loss, "l2": l2} for loss, l2 in both]
+    axes: dict[str, list[Any]] = {
+        name: options[name] or HAVE_DEFAULTS.get(name, [None]) for name in AXES
+    }
     axes["batch_size"] = list(dict.fromkeys(min(b, len(dataset.train)) for b in axes["batch_size"]))
     usual: dict[Any, float] = {}
     settings = []

@@ -97,6 +97,10 @@ class TrainingProgress(_Progress):
 class SweepProgress(_Progress):
     """Moves an epoch of a group of settings at a time: how many train, the best so far."""
 
+    def __init__(self, console: Console, *, is_certified: bool = False) -> None:
+        super().__init__(console)
+        self._is_certified = is_certified
+
     def update(self, report: SweepReport) -> None:
         """Shows an epoch; to be given to `sweep` as `on_epoch`."""
         place = f"epoch {report.epoch}/{report.epochs}"
@@ -106,5 +110,11 @@ class SweepProgress(_Progress):
         if report.best_validation_accuracy is not None:
             words += f", best validation accuracy {percent(report.best_validation_accuracy)}"
         words += f", {duration(report.seconds)}"
-        done = (report.group - 1) * report.epochs + report.epoch
-        self._show(done, report.groups * report.epochs, place, words)
+        done, total = (
+            (report.group - 1) * report.epochs + report.epoch,
+            report.groups * report.epochs,
+        )
+        if self._is_certified:  # nobody knows how many passes a setting takes: settings are counted
+            place = f"setting {report.group}/{report.groups}, {report.epoch} passes"
+            done, total, words = report.group - 1, report.groups, duration(report.seconds)
+        self._show(done, total, place, words)

@@ -38,7 +38,7 @@ _OWNERS = {
     "epochs": "sgd",
     "patience": "sgd",
 }
-_OPTIMIZER, _BATCH_SIZE = "momentum", 256
+OPTIMIZER, BATCH_SIZE = "momentum", 256
 
 
 def solver_options(command: _F) -> _F:
@@ -67,7 +67,7 @@ def solver_options(command: _F) -> _F:
                 "--optimizer",
                 type=click.Choice(names.OPTIMIZERS),
                 help="sgd: how a step follows from a gradient; its learning rate goes down along a "
-                f"cosine.  [default: {_OPTIMIZER}]",
+                f"cosine.  [default: {OPTIMIZER}]",
             ),
             click.option(
                 "--learning-rate",
@@ -76,7 +76,7 @@ def solver_options(command: _F) -> _F:
                 "and kin 0.01]",
             ),
             click.option(
-                "--batch-size", type=COUNT, help=f"sgd: examples a step.  [default: {_BATCH_SIZE}]"
+                "--batch-size", type=COUNT, help=f"sgd: examples a step.  [default: {BATCH_SIZE}]"
             ),
             click.option(
                 "--epochs",
@@ -96,22 +96,12 @@ def solver_options(command: _F) -> _F:
 
 
 def asked_for(options: dict[str, Any]) -> str:
-    """The solver that the options ask for.
+    """The solver that the options of `jaxlin train` ask for.
 
     Raises:
       click.UsageError: options that do not go together.
     """
-    word, told_by = options["solver"], "--solver"
-    for name, owner in _OWNERS.items():
-        if options[name] is None:
-            continue
-        flag = _flag(name)
-        if word is None:
-            word, told_by = owner, flag
-        elif word != owner:
-            asks = f"--solver is {word}" if told_by == "--solver" else f"{told_by} is for {word}"
-            raise click.UsageError(f"{flag} is for --solver {owner}, and {asks}: leave one out.")
-    word = "auto" if word is None else word
+    word = chosen_word(options, _OWNERS)
     if options["l2"] == 0.0 and word == "lbfgs":
         raise click.UsageError(
             "--solver lbfgs goes on until the optimum is proved, and with --l2 0 nothing can be: "
@@ -121,6 +111,29 @@ def asked_for(options: dict[str, Any]) -> str:
         why = "sgd proves nothing" if word == "sgd" else "with --l2 0 nothing can be proved"
         raise click.UsageError(f"--tol is how close to the optimum is to be proved, and {why}.")
     return word
+
+
+def chosen_word(options: dict[str, Any], owners: dict[str, str]) -> str:
+    """The solver of `--solver`, or else the one that some option belongs to, or else "auto".
+
+    Args:
+      options: of the command, None where they were not given.
+      owners: the solver that each option belongs to.
+
+    Raises:
+      click.UsageError: options of different solvers.
+    """
+    word, told_by = options["solver"], "--solver"
+    for name, owner in owners.items():
+        if options[name] is None:
+            continue
+        flag = _flag(name)
+        if word is None:
+            word, told_by = owner, flag
+        elif word != owner:
+            asks = f"--solver is {word}" if told_by == "--solver" else f"{told_by} is for {word}"
+            raise click.UsageError(f"{flag} is for --solver {owner}, and {asks}: leave one out.")
+    return "auto" if word is None else word
 
 
 class Plan(NamedTuple):
@@ -161,11 +174,11 @@ def plan(
             f"--solver {'lbfgs' if options['l2'] > 0.0 else 'sgd'}."
         )
     if word == "sgd":
-        optimizer = options["optimizer"] or _OPTIMIZER
+        optimizer = options["optimizer"] or OPTIMIZER
         solver, learning_rate = names.make_sgd(
             dataset, scaling, loss=loss, optimizer=optimizer,
             learning_rate=options["learning_rate"],
-            batch_size=options["batch_size"] or _BATCH_SIZE, epochs=options["epochs"],
+            batch_size=options["batch_size"] or BATCH_SIZE, epochs=options["epochs"],
         )  # fmt: skip
         told = {"optimizer": optimizer, "learning_rate": learning_rate}
         return Plan(word, solver, {**told, "batch_size": solver.batch_size})
@@ -247,10 +260,10 @@ def certificate_words(certificate: Certificate | None, l2: float, word: str) -> 
     if not math.isfinite(certificate.gap):
         return f"none: no bound of the optimum was found; the objective is {value}"
     if certificate.dual <= 0.0:
-        above = _rounded_up(max(certificate.gap, 0.0))
+        above = rounded_up(max(certificate.gap, 0.0))
         return f"objective {value} is at most {above} above the best possible; proved"
     # Of the best possible, not of what was found: the larger of the two.
-    share = _rounded_up(100.0 * max(certificate.gap / certificate.dual, 1e-6))
+    share = rounded_up(100.0 * max(certificate.gap / certificate.dual, 1e-6))
     return f"objective {value} is within {share} % of the best possible; proved"
 
 
@@ -262,7 +275,7 @@ def certificate_numbers(certificate: Certificate | None) -> dict[str, float] | N
     return {name: getattr(certificate, name) for name in names_told}
 
 
-def _rounded_up(value: float) -> str:
+def rounded_up(value: float) -> str:
     """Two digits that are no less than the value: a bound stays one."""
     return f"{Context(prec=2, rounding=ROUND_UP).create_decimal(Decimal(value)).normalize():f}"
 

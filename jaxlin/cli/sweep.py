@@ -14,10 +14,11 @@ import numpy as np
 
 import jaxlin
 from jaxlin.cli import names
-from jaxlin.cli.grids import check_grid, grid_options, settings_of
+from jaxlin.cli.grids import HAVE_DEFAULTS, check_grid, grid_options, settings_of
 from jaxlin.cli.options import (
     DATA_HELP,
     PATH,
+    POSITIVE,
     SHARE,
     Whole,
     bias_option,
@@ -33,6 +34,7 @@ from jaxlin.cli.options import (
 )
 from jaxlin.cli.output import check_targets, message_console, print_json, say, show
 from jaxlin.cli.progress import SweepProgress
+from jaxlin.cli.solving import chosen_word, rounded_up
 from jaxlin.cli.splits import (
     announce,
     load_splits,
@@ -56,6 +58,13 @@ from jaxlin.sweeps import Sweep
 _MOST_SHOWN = 20
 _MORE = "... and {:,} more: --csv FILE writes them all, --json prints them.\n"
 _USUAL_SHARE = 0.2
+# Whose option it is; given without --solver it chooses that one.
+_OWNERS = {
+    "tol": "auto",
+    **dict.fromkeys(
+        ("optimizer", "learning_rate", "momentum", "batch_size", "epochs", "patience"), "sgd"
+    ),
+}
 
 
 @click.command(
@@ -64,6 +73,18 @@ _USUAL_SHARE = 0.2
 )
 @click.argument("source", metavar="[DATA]", default="digits", type=PATH)
 @grid_options
+@click.option(
+    "--solver",
+    type=click.Choice(("auto", "sgd")),
+    help="auto takes each l2 to its optimum, and proves it.  [default: auto, or sgd where one of "
+    "its options is given]",
+)
+@click.option(
+    "--tol",
+    type=POSITIVE,
+    help="auto: how close to the optimum, proved, relative to the objective.  [default: 1e-4 for "
+    "softmax, else 1e-3]",
+)
 @epochs_option
 @click.option(
     "--folds",
@@ -96,23 +117,26 @@ _USUAL_SHARE = 0.2
 @path_option("--csv", help="The whole table, a line for each setting.")
 @json_option
 def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | None:
-    """Train a model for each combination of the values, all at once; keep the best.
+    """Train a model for each combination of the values; keep the best.
 
-    The models share one pass over DATA, so that a grid costs a fraction of its models one by one.
+    Each l2 goes to its optimum from the one before, and is proved to be there. With options of SGD
+    (--learning-rate and kin) the models train all at once and share one pass over DATA: a grid
+    costs a fraction of its models one by one.
     The test set, where there is one, is looked at once, with the best model.
     """
     out = "sweep.safetensors" if out is None else out
     picture = picture_path(out, options)
     check_targets(out, picture, options["csv"])
     share = _validation_share(options)
-    check_grid(options)
+    word = chosen_word(options, _OWNERS)
+    check_grid(options, word)
     dataset = load_splits(source, options, share)
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
-    settings = settings_of(options, dataset, scaling)
+    settings = settings_of(options, word, dataset, scaling)
     announce(dataset)
     try:
-        with SweepProgress(message_console()) as progress:
-            found = _run(dataset, scaling, settings, options, progress)
+        with SweepProgress(message_console(), is_certified=word == "auto") as progress:
+            found = _run(dataset, scaling, settings, word, options, progress)
     except DivergedError:
         say(
             f"jaxlin: all of {len(settings)} settings diverged, and nothing was written. Take a "
@@ -143,8 +167,11 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
 
         words = setting_words(view, best, view.told)
         plots.save(picture, sweep_plots.sweep(view, f"{short_name(dataset)}: best is {words}"))
+    proved = found.table.get("relative_gap")
     about = {
-        "epochs": max(map(len, found.histories)),
+        "solver": word,
+        "epochs": max(map(len, found.histories)) if word == "sgd" else None,
+        "largest_gap": None if proved is None else float(np.max(proved)),
         "scaling": scaling_word,
         "dtype": options["dtype"],
         "seed": options["seed"],
@@ -182,7 +209,9 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
     fixed = [name for name in settings[0] if name not in view.varying]
     shown = {"settings": setting_words(view, best, fixed) if fixed else None, **about}
     shown["time"] = _speed(found, dataset, options)
-    del shown["seconds"]
+    del shown["seconds"], shown["largest_gap"]
+    if about["largest_gap"] is not None:
+        shown["proved"] = _proved(about["largest_gap"], len(found))
     rows = {name.replace("_", " "): value for name, value in shown.items() if value is not None}
     more = len(view) - _MOST_SHOWN
     show(
@@ -213,6 +242,7 @@ def _run(
     dataset: Dataset,
     scaling: Scaling | None,
     settings: list[dict[str, Any]],
+    word: str,
     options: dict[str, Any],
     progress: SweepProgress,
 ) -> Sweep:
@@ -226,7 +256,8 @@ def _run(
         dataset.train.x,
         dataset.train.labels,
         grid=[{**setting, "loss": names.LOSSES[setting["loss"]]} for setting in settings],
-        solver=solver,
+        solver=None if word == "auto" else solver,
+        tol=options["tol"],
         folds=options["folds"],
         validation=None if held_out is None else (held_out.x, held_out.labels),
         key=options["seed"],
@@ -248,7 +279,9 @@ def _view(found: Sweep, settings: list[dict[str, Any]], options: dict[str, Any])
     """
     losses = np.array([setting["loss"] for setting in settings], object)
     table = {**found.table, "loss": losses}
-    names_given = tuple(name for name in settings[0] if options[name] is not None)
+    names_given = tuple(
+        name for name in settings[0] if name in HAVE_DEFAULTS or options[name] is not None
+    )
     return SweepView(table, names_given, found.best, options["select_by"])
 
 
@@ -270,6 +303,13 @@ def _speed(found: Sweep, dataset: Dataset, options: dict[str, Any]) -> str:
     models = len(found) * ((options["folds"] or 0) + 1)
     each = duration(found.seconds / models)
     return f"{duration(found.seconds)} for {models:,} models, compiling included: {each} each"
+
+
+def _proved(largest_gap: float, count: int) -> str:
+    """How close to their optima all models are."""
+    share = rounded_up(100.0 * max(largest_gap, 1e-8))
+    which = "the objective" if count == 1 else "all objectives"
+    return f"{which} within {share} % of the best possible"
 
 
 def _versions() -> dict[str, str]:

@@ -193,3 +193,31 @@ def test_the_help_says_how_values_are_given(capsys: pytest.CaptureFixture[str]) 
     assert run.code == 0
     assert "equal ratios" in " ".join(run.out.split())
     assert "[svm|squared-svm|crammer-singer|softmax],..." in "".join(run.out.split())
+
+
+def test_without_options_of_sgd_each_l2_is_taken_to_its_proved_optimum(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = sweep(capsys, source, "--l2", "1e-3,1e-1", "--tol", "1e-5", "--no-picture")
+    assert (found["solver"], found["epochs"]) == ("auto", None)
+    assert found["grid"] == {"loss": ["softmax"], "l2": [1e-3, 1e-1]}
+    assert max(found["table"]["relative_gap"]) == found["largest_gap"] <= 1e-5
+    run = Run(capsys, "sweep", source, "--l2", "1e-3,1e-1", "--no-picture")
+    assert "all objectives within" in run.out
+    assert "setting 2/2" in run.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tol", "1e-3", "--epochs", "3"], "--epochs is for --solver sgd, and --tol is for auto"),
+        (["--solver", "auto", "--momentum", "0.5"], "--momentum is for --solver sgd"),
+        (["--l2", "0,1e-3"], "--l2 has 0, with which no optimum can be proved"),
+    ],
+)
+def test_options_of_the_two_ways_do_not_mix(
+    source: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    run = Run(capsys, "sweep", source, *options)
+    assert run.code == 2
+    assert message in " ".join(run.err.split())
