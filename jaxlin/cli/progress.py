@@ -6,7 +6,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from jaxlin.report.words import duration, number, percent
 from jaxlin.solvers.history import EpochReport
@@ -18,11 +24,15 @@ class _Progress:
 
     def __init__(self, console: Console, *, knows_its_end: bool = True) -> None:
         self._console = console
+        # Where the end is not known, there is no bar to fill.
+        place, words = TextColumn("{task.fields[place]}"), TextColumn("{task.description}")
+        columns = (
+            (place, BarColumn(), words, TimeRemainingColumn())
+            if knows_its_end
+            else (TimeElapsedColumn(), place, words)
+        )
         self._bar = Progress(
-            TextColumn("{task.fields[place]}"),
-            BarColumn(),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn() if knows_its_end else TimeElapsedColumn(),
+            *columns,
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -52,7 +62,7 @@ class _Progress:
 class TrainingProgress(_Progress):
     """Moves an epoch at a time: loss, accuracy, examples a second.
 
-    On the way to the certified optimum nobody knows when it will be there: then the bar has no end,
+    On the way to the certified optimum nobody knows when it will be there: then there is no bar,
     and a log gets a line for all that is reported.
     """
 

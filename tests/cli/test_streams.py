@@ -114,6 +114,13 @@ def test_a_terminal_gets_a_bar_and_no_commands_from_names(
     assert "Traceback" not in text
     assert "compiling" in text
     assert "epoch 3/3" in text
+    # Nobody knows when the optimum will be there: passes, and the time that went by.
+    code, text = in_a_terminal(
+        "train", tmp_path / "t.npz", "--no-picture", "--out", tmp_path / "t", "--tol", "0.1"
+    )
+    assert code == 0, text
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert re.search(r"0:00:\d\d +\d+ passes", plain), plain
     code, text = in_a_terminal("predict", *evil)
     assert code == 0
     assert "\x1b[31m" not in text
