@@ -71,26 +71,22 @@ def _within_unit_sum(z: jax.Array, is_label: jax.Array) -> jax.Array:
     Source: Michelot, "A finite algorithm for finding the projection of a point onto the canonical
     simplex", J. Optimization Theory and Applications 1986.
     """
-    positive = (z > 0.0) & ~is_label
-    free = jnp.where(positive, z, 0.0)
+    free = jnp.where(is_label, 0.0, jnp.maximum(z, 0.0))
 
-    def threshold(inside: jax.Array) -> jax.Array:
+    def raise_(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        threshold = carry[0]
+        inside = free > threshold
         count = jnp.sum(inside, axis=0, keepdims=True, dtype=z.dtype)
-        total = jnp.sum(jnp.where(inside, z, 0.0), axis=0, keepdims=True)
-        return (total - 1.0) / jnp.maximum(count, 1.0)
+        total = jnp.sum(jnp.where(inside, free, 0.0), axis=0, keepdims=True)
+        higher = jnp.maximum((total - 1.0) / jnp.maximum(count, 1.0), threshold)
+        return higher, jnp.any(higher > threshold)
 
-    def drop(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        inside = carry[0]
-        left = inside & (z > threshold(inside))
-        return left, jnp.any(left != inside)
-
+    # The sum is 1, so that the threshold is no further than 1 below the largest.
+    lowest = jnp.maximum(jnp.max(free, axis=0, keepdims=True) - 1.0, 0.0)
+    start = (lowest, jnp.asarray(True))
+    threshold, _ = jax.lax.while_loop(lambda carry: carry[1], raise_, start)
     is_over = jnp.sum(free, axis=0, keepdims=True) > 1.0
-    # The sum is 1, so that the threshold is no further than 1 below the largest: most are out now.
-    near = free > jnp.max(free, axis=0, keepdims=True) - 1.0
-    start = (positive & is_over & near, jnp.asarray(True))
-    inside, _ = jax.lax.while_loop(lambda carry: carry[1], drop, start)
-    cut = jnp.where(inside, z - threshold(inside), 0.0)
-    return jnp.where(is_over, cut, free)
+    return jnp.where(is_over, jnp.maximum(free - threshold, 0.0), free)
 
 
 def _beta(loss: Known, z: jax.Array, is_label: jax.Array, width: jax.Array) -> jax.Array:

@@ -40,8 +40,8 @@ def test_slopes_are_the_conjugates_dual_point_and_the_derivative(loss: Any) -> N
     seen = tangent(loss, scores, labels, width)
     dual = conjugates.dual_point(loss, scores.T, labels, width, jnp.ones(4, bool))
     np.testing.assert_allclose(seen.slopes, dual.T, atol=1e-12)
-    by_jax = jax.grad(lambda s: jnp.sum(tangent(loss, s, labels, width).value))(scores)
-    if not conjugates.is_hinge(loss) or isinstance(loss, losses.WestonWatkinsHinge):
+    if not isinstance(loss, losses.CrammerSingerHinge):  # whose projection is a loop
+        by_jax = jax.grad(lambda s: jnp.sum(tangent(loss, s, labels, width).value))(scores)
         np.testing.assert_allclose(seen.slopes, by_jax, atol=1e-12)
     step = 1e-6 * jnp.asarray(np.random.default_rng(1).normal(size=scores.shape))
     change = tangent(loss, scores + step, labels, width).value
