@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -115,7 +116,11 @@ def _bound(sums: Sums, k: int, l2: float, unit: float, unseen: float) -> _Bound:
     noise = unit * abs(value)
     # What the unseen repair would cost: its value, and a V that is at most twice the length.
     noise += unseen * (abs(value) + 1.0 + abs(float(sums.gain[k])))
+    # A row's entries are off by rounding units of 1, however small they are; their conjugate too.
+    num_classes = sums.V.shape[1]
+    noise += 8.0 * _EPS * num_classes
     rounding_of_V = unit * float(sums.steepness[k]) * length + 2.0 * unseen * length
+    rounding_of_V += 4.0 * _EPS * math.sqrt(num_classes) * length
     noise += rounding_of_V * (2.0 * norm + rounding_of_V) / (4.0 * l2)
     quadratic = norm * norm / (4.0 * l2)
     # D(t A) >= t value - t^2 quadratic, because L* is convex and L*(0) = 0.

@@ -25,7 +25,8 @@ from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.newton import LARGEST_SIZE, Newton
 from jaxlin.solvers.sgd import SGD
 from jaxlin.training import Fit, fit
-from jaxlin.training.optimum import newton_words, proof_sentence, takes_newton, usual_tol
+from jaxlin.training.optimum import takes_newton, usual_tol
+from jaxlin.training.proof_sentences import newton_words, proof_sentence
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

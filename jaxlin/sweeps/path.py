@@ -154,7 +154,8 @@ class _Run:
         examples = _weighted(work.examples, work.fold_table, mask)
         tol = usual_tol(path.loss) if work.tol is None else work.tol
         passes = (LBFGS() if self.solver is None else self.solver).passes
-        by_newton = self.solver is None and takes_newton(path.loss, len(examples.labels), start)
+        weight = np.asarray(examples.weight)
+        by_newton = self.solver is None and takes_newton(path.loss, len(weight), start, weight)
         descent = None if by_newton else self._descent(path.loss, examples, start)
         for row in path.rows:
             l2 = float(work.l2[row])

@@ -31,9 +31,12 @@ from jaxlin.solvers.optimum.certifying import Descent, Ending, Round, Solved
 from jaxlin.solvers.optimum.metric import Basis
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.training.account import history_of, reporter
+from jaxlin.training.proof_sentences import newton_words, proof_sentence, why_short
 
 # A hinge of so few numbers has a second derivative that is cheap to add up and to factor.
 _SMALL, _SMALL_WORK = 3000, 2e10
+# Of the largest weight.
+_LEAST_WEIGHT = 0.1
 # Relative gaps where none was asked for.
 _TOL_SOFTMAX, _TOL = 1e-4, 1e-3
 
@@ -75,8 +78,20 @@ def usual_tol(loss: Loss) -> float:
     return _TOL_SOFTMAX if isinstance(loss, SoftmaxCrossEntropy) else _TOL
 
 
-def takes_newton(loss: Loss, num_rows: int, params: LinearParams) -> bool:
-    """Whether to take the steps of an interior-point method: for small problems with a hinge."""
+def takes_newton(
+    loss: Loss, num_rows: int, params: LinearParams, weight: np.ndarray | None = None
+) -> bool:
+    """Whether to take the steps of an interior-point method: for small problems with a hinge.
+
+    Args:
+      loss: which.
+      num_rows: N.
+      params: that are to be found.
+      weight: (N,), or None. Rows that hardly count have their place in the method all the same, and
+        keep it from the end.
+    """
+    if weight is not None and weight.min() < _LEAST_WEIGHT * weight.max():
+        return False
     size = params.num_classes * (params.num_features + (params.b is not None))
     is_small = size <= _SMALL and num_rows * size * size <= _SMALL_WORK
     return conjugates.is_hinge(loss) and is_small
@@ -113,11 +128,14 @@ def fit_to_optimum(
     """
     tol = usual_tol(objective.loss) if tol is None else float(tol)
     with float64_scope(True):
-        if solver is None and takes_newton(objective.loss, len(examples.labels), start):
-            return _by_newton(
+        ended, weight = None, np.asarray(examples.weight)
+        if solver is None and takes_newton(objective.loss, len(weight), start, weight):
+            ended, start = _by_newton(
                 objective, examples, start, scaling=scaling, held_out=held_out, tol=tol,
                 dtype=dtype, on_epoch=on_epoch, key=key, users_x64=users_x64,
             )  # fmt: skip
+            if ended.outcome.kind != "out_of_steps":
+                return ended
         solver = LBFGS() if solver is None else solver
         data = Data(examples.x, examples.labels, examples.weight, scaling)
         loss = conjugates.known_conjugate(objective.loss)
@@ -149,12 +167,19 @@ def fit_to_optimum(
                 read_params=read_params,
             )
             with jax.enable_x64(users_x64):
-                return on_epoch(told)
+                answer = on_epoch(told)
+            return isinstance(answer, bool | np.bool_) and answer
 
+        # Where the interior-point method has no proof, its bound is a bound all the same.
+        dual = -np.inf if ended is None else ended.certificate.dual
         solved = descent.solve(
-            float(np.asarray(objective.l2)), tol, most_passes=solver.passes, on_round=hear
-        )
-        return account_of(solved, tol, descent, solver.passes, seen)
+            float(np.asarray(objective.l2)), tol, most_passes=solver.passes, on_round=hear,
+            dual=dual,
+        )  # fmt: skip
+        found = account_of(solved, tol, descent, solver.passes, seen)
+        if ended is not None and ended.certificate.relative_gap < found.certificate.relative_gap:
+            return ended._replace(outcome=found.outcome)
+        return found
 
 
 def check_basis(basis: Basis) -> None:
@@ -204,9 +229,9 @@ def _by_newton(
     on_epoch: Callable[[EpochReport], Any] | None,
     key: jax.Array,
     users_x64: bool,
-) -> ToOptimum:
-    """Newton steps in float64, then the certificate."""
-    wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64)[None], start)
+) -> tuple[ToOptimum, LinearParams]:
+    """Newton steps in float64 from zero, then the certificate; and the parameters in float64."""
+    wide = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), jnp.float64), start)
     l2 = float(np.asarray(objective.l2))
     one = Grid(Newton(), Objective(objective.loss, jnp.asarray([l2])), wide)
     result = minimise(
@@ -223,7 +248,8 @@ def _by_newton(
             loss, Given(exact, examples.x, examples.labels, examples.weight, scaling), l2
         )
 
-    certificate = certificate_of(jax.tree.map(lambda leaf: leaf[0], result.params))
+    exact_params = jax.tree.map(lambda leaf: leaf[0], result.params)
+    certificate = certificate_of(exact_params)
     if dtype != jnp.float64:
         # At a hinge's kinks the last bits of W decide what the dual point is; but a bound of the
         # optimum holds whatever parameters it was found at.
@@ -235,13 +261,7 @@ def _by_newton(
     if result.stopped_by_callback:
         ending = "stopped"
     outcome = proof_sentence(ending, certificate, tol, newton_words(history), "")
-    return ToOptimum(params, history, outcome, certificate)
-
-
-def newton_words(history: History) -> str:
-    """What was done, for `proof_sentence`; the history of Newton's steps until they settled."""
-    count = len(history)
-    return f"Newton's method, {count} step{'' if count == 1 else 's'}"
+    return ToOptimum(params, history, outcome, certificate), exact_params
 
 
 def account_of(
@@ -259,85 +279,6 @@ def account_of(
     words = f"{solved.passes} passes over the data"
     why = ""
     if solved.ending in ("out_of_steps", "stuck"):
-        why = _why_short(solved, tol, descent, most_passes)
+        why = why_short(solved, tol, descent, most_passes)
     outcome = proof_sentence(solved.ending, solved.certificate, tol, words, why)
     return ToOptimum(solved.params, _history(solved, seen), outcome, solved.certificate)
-
-
-def proof_sentence(
-    ending: Ending, certificate: Certificate, tol: float, words: str, why: str
-) -> Outcome:
-    """How a fit ended that has a certificate.
-
-    Args:
-      ending: whether it got as far as it was to.
-      certificate: of what it found.
-      tol: the relative gap that was asked for.
-      words: what was done, for the brackets.
-      why: it fell short, and what to do.
-    """
-    gap = f"{certificate.relative_gap:.2g}"
-    if ending == "certified":
-        sentence = (
-            f"Converged ({words}): the objective, {certificate.primal:.6g}, is proved to be within "
-            f"{gap} of itself of the optimum (tol {tol:.3g})."
-        )
-        return Outcome(sentence, kind="converged")
-    proved = f"the certified relative gap is {gap} (tol {tol:.3g})"
-    if ending == "stopped":
-        return Outcome(f"Stopped by on_epoch ({words}): {proved}.", kind="stopped_by_callback")
-    start = "Ran out of steps" if ending == "out_of_steps" else "No step improves anything more"
-    return Outcome(f"{start} ({words}): {proved}.{why}", kind="out_of_steps")
-
-
-def _why_short(solved: Solved, tol: float, descent: Descent, most_passes: int) -> str:
-    """The likeliest cause, with its numbers, and what to do."""
-    data, certificate = descent.data, solved.certificate
-    accuracy = solved.rounds[-1].accuracy if solved.rounds else 0.0
-    data_loss = certificate.primal - certificate.l2 * float(
-        np.sum(np.square(np.asarray(solved.params.W, np.float64)))
-    )
-    if accuracy == 1.0 and data_loss < 0.1 * certificate.primal + 1e-3:
-        return (
-            f" The classes are separable: every example is right, the loss is down to "
-            f"{data_loss:.2g}, and only l2 = {certificate.l2:.3g} keeps the weights from growing. "
-            "A larger l2 gives an optimum that can be reached."
-        )
-    spread = _feature_spread(data)
-    if spread > _BADLY_SCALED:
-        return (
-            f" The features are badly scaled: their standard deviations differ {spread:.2g}-fold. "
-            "Standardise them (scaling=jaxlin.data.Scaling.standardize(x)), which makes that 1."
-        )
-    if solved.ending == "stuck":
-        floor = _float32_floor(solved, descent)
-        return (
-            f" Rounding is in the way: in {descent.dtype.name} the parameters alone leave a gap of "
-            f"about {floor:.1g}. Pass dtype=jnp.float64, or a larger tol."
-        )
-    return (
-        f" Allow more than {most_passes} passes (solver=solvers.LBFGS(passes=...)), or a larger "
-        f"tol than {tol:.3g}, or more l2."
-    )
-
-
-# Standard deviations so many times apart make a fit slow.
-_BADLY_SCALED = 1e3
-
-
-def _feature_spread(data: Data) -> float:
-    """The largest standard deviation of a feature over the smallest that is not 0."""
-    rows = np.linspace(0, data.x.shape[0] - 1, min(data.x.shape[0], 4096)).astype(np.int64)
-    x = np.asarray(data.prepared(data.x[rows], jnp.float32), np.float64)
-    deviations = x.std(axis=0)
-    seen = deviations[deviations > 1e-12 * deviations.max()] if deviations.any() else deviations
-    return float(seen.max() / seen.min()) if len(seen) and seen.min() > 0.0 else 1.0
-
-
-def _float32_floor(solved: Solved, descent: Descent) -> float:
-    """The gap, over the objective, that rounding the parameters to their dtype makes."""
-    eps = float(jnp.finfo(descent.dtype).eps)
-    W = np.asarray(solved.params.W, np.float64)
-    curvature = float(descent.basis.variances[0]) + 2.0 * solved.certificate.l2
-    slope = 0.5 * eps * curvature * float(np.sqrt(np.sum(W * W)))
-    return slope**2 / (4.0 * solved.certificate.l2 * max(solved.certificate.primal, 1e-300))

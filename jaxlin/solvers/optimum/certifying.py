@@ -162,6 +162,7 @@ class Descent:
         *,
         most_passes: int,
         on_round: Callable[[Round, Callable[[], LinearParams]], Any] | None = None,
+        dual: float = -np.inf,
     ) -> Solved:
         """Descends until the certified relative gap is at most `tol`.
 
@@ -170,12 +171,13 @@ class Descent:
           tol: positive.
           most_passes: over the data, after which it ends anyhow.
           on_round: told after some steps each; true ends it.
+          dual: a bound of the optimum that is known already.
         """
         started = time.monotonic()
         self._products = self.dtype.name
         terms = Terms(*(jnp.asarray(v, jnp.float64) for v in (l2, self._first_width(l2), 1.0)))
         state, metric = self._begin(terms)
-        self._best_dual = -np.inf
+        self._best_dual = dual
         before, rounds, steps, share = int(state.passes), [], 0, 0.5
         certificate = None
         ending: Ending = "out_of_steps"
@@ -237,6 +239,8 @@ class Descent:
         ]  # fmt: skip
         if certificate is None or ending != "certified":
             certificate = self._certificate(state, l2, float(terms.width))
+            if certificate.relative_gap <= tol and ending != "stopped":
+                ending = "certified"
         params = self._params(state)
         return Solved(params, certificate, int(state.passes) - before, rounds, ending)
 

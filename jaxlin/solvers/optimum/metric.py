@@ -30,10 +30,12 @@ import numpy as np
 from jaxlin.conjugates import Known
 from jaxlin.precision import MATMUL_PRECISION
 from jaxlin.solvers.optimum.passes import Data
-from jaxlin.solvers.optimum.rounded import pair_curvature
+from jaxlin.solvers.optimum.rounded import largest_bend, pair_curvature
 
 # Rows that the main directions are found from, and the most features for which all are found.
 _DIRECTION_ROWS, _ALL_DIRECTIONS, _SOME_DIRECTIONS = 16384, 1024, 256
+# Of the most that a loss can bend: what the bias is held by at least.
+_LEAST_BEND = 1e-4
 # Below this size a triangle is inverted by substitution.
 _SMALL_TRIANGLE = 160
 # What is coupled: so many directions, of which so many numbers at most; directions along which the
@@ -263,14 +265,21 @@ def metric_at(
     floor = eps * jnp.max(mass) * basis.variances[0] + tiny
     tail = mass[:, None] * basis.variances[None, rank:] + jnp.maximum(penalty, floor)
     rest = mass * basis.rest + jnp.maximum(penalty, floor)
-    factor = _inverse_factor(matrices, pairs, num_classes, has_bias, penalty)
+    # Where no example bends, nothing else holds the bias.
+    least = _LEAST_BEND * largest_bend(loss, width).astype(dtype)
+    factor = _inverse_factor(matrices, pairs, num_classes, has_bias, penalty, least)
     return Metric(basis, factor, tail, rest)
 
 
 def _inverse_factor(
-    matrices: jax.Array, pairs: _Pairs, num_classes: int, has_bias: bool, penalty: jax.Array
+    matrices: jax.Array,
+    pairs: _Pairs,
+    num_classes: int,
+    has_bias: bool,
+    penalty: jax.Array,
+    least: jax.Array,
 ) -> jax.Array:
-    """The inverse of the Cholesky factor of the coupled part."""
+    """The inverse of the Cholesky factor of the coupled part; `least` is added for the bias."""
     size, dtype = matrices.shape[1], matrices.dtype
     eps, tiny = 16.0 * float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
     blocks = jnp.zeros((num_classes, num_classes, size, size), dtype)
@@ -285,7 +294,7 @@ def _inverse_factor(
     ridge = jnp.full((num_classes, size), jnp.maximum(penalty, eps * largest))
     if has_bias:
         # A shift of all of b changes nothing; a class may have no weight in the sample at all.
-        ridge = ridge.at[:, -1].set(1e-4 * jnp.max(diagonal[:, -1]) + eps * largest)
+        ridge = ridge.at[:, -1].set(1e-4 * jnp.max(diagonal[:, -1]) + eps * largest + least)
     factor = jnp.linalg.cholesky(matrix + jnp.diag(ridge.reshape(-1)))
     inverse = _inverse_of_lower(factor)
     plain = jnp.diag(jax.lax.rsqrt((diagonal + ridge).reshape(-1)))

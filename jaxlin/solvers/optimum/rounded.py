@@ -128,6 +128,13 @@ def rounding_cost(loss: Known, s: jax.Array, data: Data, width: jax.Array) -> ja
     return data.weight @ (exact - jnp.sum(_beta(loss, z, is_label, width) * z, axis=0))
 
 
+def largest_bend(loss: Known, width: jax.Array) -> jax.Array:
+    """The most that a loss can bend between two classes, scalar."""
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return jnp.full_like(width, 0.25)
+    return jnp.full_like(width, 2.0) if isinstance(loss, SquaredWestonWatkinsHinge) else 1.0 / width
+
+
 def pair_curvature(loss: Known, s: jax.Array, labels: jax.Array, width: jax.Array) -> PairCurvature:
     """The second derivative of each example's rounded loss by its scores."""
     nothing = jnp.zeros_like(s)

@@ -249,6 +249,9 @@ def _step(loss: Known, dtype: str, state: State, data: Data, metric: Metric, ter
     # What was remembered may not hold any more: then the metric alone.
     is_downhill = jnp.sum(direction * state.gradient) < 0.0
     direction = jnp.where(is_downhill, direction, -metric.solve(state.gradient))
+    # And if that fails: the gradient, as long as would bring the objective to 0 on a straight line.
+    length = state.value / jnp.maximum(jnp.sum(state.gradient**2), 1e-300)
+    direction = jnp.where(jnp.isfinite(direction).all(), direction, -length * state.gradient)
     direction = jnp.where(jnp.isfinite(direction).all(), direction, 0.0)
     # The scores get what the products see: the direction in their dtype.
     direction = direction.astype(dtype).astype(jnp.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import LOSSES
@@ -97,6 +98,37 @@ def test_a_start_at_the_optimum_takes_hardly_a_pass() -> None:
     again = fit("softmax", init=first.params)
     assert gap_of(again) <= TOL
     assert len(again.history) == 1
+
+
+@pytest.mark.parametrize(("name", "l2", "far"), [
+    ("weston_watkins", 400.0, 0.0), ("weston_watkins", 1e-2, 1e3), ("softmax", 1e-2, 1e4),
+])  # fmt: skip
+def test_where_nothing_bends_the_bias_is_held_all_the_same(
+    name: str, l2: float, far: float
+) -> None:
+    init = jaxlin.LinearParams(jnp.asarray(far * RNG.normal(size=(C, D))), jnp.zeros(C))
+    assert gap_of(fit(name, l2=l2, init=init, tol=1e-3)) <= 1e-3
+
+
+def test_small_hinges_with_rows_that_hardly_count_and_without_anything_to_learn() -> None:
+    weight = RNG.integers(0, 2, N)
+    options: dict[str, Any] = {"solver": None, "tol": 1e-3}
+    masked = fit("weston_watkins", l2=1e-4, sample_weight=weight, **options)
+    kept = fit("weston_watkins", X[weight > 0], Y[weight > 0], l2=1e-4, **options)
+    assert gap_of(masked) <= 1e-3
+    assert masked.certificate is not None
+    assert kept.certificate is not None
+    assert masked.certificate.primal == pytest.approx(kept.certificate.primal, rel=2e-3)
+    noise = RNG.normal(size=(N, D))
+    assert gap_of(fit("crammer_singer", noise, l2=1e-2, **options)) <= 1e-3
+
+
+def test_a_bound_of_an_optimum_of_zero_is_not_above_it() -> None:
+    found = fit("softmax", X, np.ones(N, int), l2=1e-7, init=jaxlin.init_params(D, C))
+    assert found.certificate is not None
+    assert found.certificate.dual <= found.certificate.primal
+    assert found.certificate.dual <= 1e-14
+    assert (np.asarray(jaxlin.predict(found.params, X)) == 1).all()
 
 
 def test_the_callback_hears_of_passes_and_stops_them() -> None:
