@@ -64,8 +64,9 @@ def why_short(solved: Solved, tol: float, descent: Descent, most_passes: int) ->
     loss = max(certificate.primal - penalty, 0.0)
     if accuracy == 1.0 and max(loss, penalty) < _SMALL:
         return (
-            f" The classes are separable: every example is right, the loss is down to {loss:.2g}, and only l2 = {certificate.l2:.3g} "
-            "keeps the weights from growing. A larger l2 gives an optimum that can be reached."
+            " The classes are separable: every example is right, the loss is down to "
+            f"{loss:.2g}, and only l2 = {certificate.l2:.3g} keeps the weights from growing. A "
+            "larger l2 gives an optimum that can be reached."
         )
     spread = _feature_spread(data)
     if spread > _BADLY_SCALED:
