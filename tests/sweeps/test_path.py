@@ -19,8 +19,10 @@ L2 = [1e-3, 1.0, 1e-1, 1e-2]
 TOL = 1e-5
 
 
-@pytest.mark.parametrize("name", ["softmax", "weston_watkins"])
-@pytest.mark.parametrize("solver", [None, solvers.LBFGS()])
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [("softmax", None), ("weston_watkins", None), ("weston_watkins", solvers.LBFGS())],
+)
 def test_each_setting_is_proved_and_is_the_fit_alone(name: str, solver: Any) -> None:
     options: dict[str, Any] = {"loss": LOSSES[name], "tol": TOL, "dtype": np.float64}
     found = jaxlin.sweep(X, Y, grid={"l2": L2}, solver=solver, **options)
