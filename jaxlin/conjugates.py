@@ -134,12 +134,17 @@ def _within_unit_sum(z: jax.Array, axis: int) -> jax.Array:
     return jnp.where(fits, free, jnp.maximum(below - t, 0.0))
 
 
-def _beta(loss: Known, z: jax.Array, usable: jax.Array, axis: int) -> jax.Array:
-    """The nearest feasible beta (N, C), 0 where it has to be."""
+def nearest_beta(loss: Known, z: jax.Array, usable: jax.Array, axis: int = -1) -> jax.Array:
+    """The feasible beta (N, C) that is nearest to z, 0 where it has to be."""
     if isinstance(loss, CrammerSingerHinge):
         return _within_unit_sum(jnp.where(usable, z, -jnp.inf), axis)
     top = 1.0 if isinstance(loss, WestonWatkinsHinge) else jnp.inf
     return jnp.where(usable, jnp.clip(z, 0.0, top), 0.0)
+
+
+def by_width(loss: Known, margins: jax.Array, width: jax.Array) -> jax.Array:
+    """What the beta of a rounded loss is nearest to; the squared hinge is smooth as it is."""
+    return 2.0 * margins if isinstance(loss, SquaredWestonWatkinsHinge) else margins / width
 
 
 def dual_point(
@@ -157,8 +162,8 @@ def dual_point(
         inside = jnp.where(usable, scores, -jnp.inf)
         return jax.nn.softmax(inside, axis=axis) - is_label.astype(scores.dtype)
     z = margins(loss, scores, is_label, axis)
-    z = 2.0 * z if isinstance(loss, SquaredWestonWatkinsHinge) else z / width
-    return rows_of(_beta(loss, z, usable & ~is_label, axis), is_label, axis)
+    z = by_width(loss, z, width)
+    return rows_of(nearest_beta(loss, z, usable & ~is_label, axis), is_label, axis)
 
 
 def feasible(
@@ -168,7 +173,7 @@ def feasible(
     is_label = label_mask(labels, dual.shape[axis], axis)
     usable = along(allowed, dual, axis)
     if not isinstance(loss, SoftmaxCrossEntropy):
-        return rows_of(_beta(loss, dual, usable & ~is_label, axis), is_label, axis)
+        return rows_of(nearest_beta(loss, dual, usable & ~is_label, axis), is_label, axis)
     one_hot = is_label.astype(dual.dtype)
     p = jnp.where(usable, jnp.maximum(dual + one_hot, 0.0), 0.0)
     total = jnp.sum(p, axis=axis, keepdims=True)

@@ -14,8 +14,7 @@ Along the features' main directions (eigenvectors of their second moments) H is 
 factored. Along the others, whose curvature is small beside `2 l2`, it is a number a class and
 direction.
 
-What a coupled metric is worth (Fashion-MNIST, l2 = 1e-4, gradients until the duality gap is below
-1e-6 of the objective): 35, where one block a class takes more than 200 and one for all 300.
+On Fashion-MNIST at l2 = 1e-4 a softmax fit takes 30 passes in it to a certified gap of 1e-6.
 """
 
 from __future__ import annotations
