@@ -12,7 +12,8 @@ import pytest
 from problems import LOSSES, C, D, N, blobs, same_params
 
 import jaxlin
-from jaxlin import losses, solvers
+from jaxlin import data, losses, solvers
+from jaxlin.training.proving import LateCertificate
 
 SOFTMAX = losses.softmax_cross_entropy
 X, Y = blobs()
@@ -40,8 +41,35 @@ def test_the_default_solver_gets_near_the_optimum(name: str, bias: bool, dtype: 
     assert fit.outcome.kind == "converged"
     assert fit.certificate is not None
     assert fit.certificate.relative_gap <= (1e-4 if name == "softmax" else 1e-3)
-    assert best.certificate is None
     assert fit.certificate.dual <= value
+
+
+def test_a_fit_by_minibatches_has_a_certificate_of_the_weighted_rows_in_their_order() -> None:
+    # So many that they are laid out in another order.
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 1 << 17).astype(np.int32)
+    x = (rng.integers(0, 200, (len(labels), 32)) + 20 * labels[:, None]).astype(np.uint8)
+    weight = rng.uniform(0.1, 2.0, len(labels))
+    scaling = data.Scaling.unit_range(x)
+    found = jaxlin.fit(
+        x, labels, loss=losses.softmax_cross_entropy, l2=0.01, sample_weight=weight,
+        solver=solvers.SGD(optax.sgd(0.1), batch_size=2048, epochs=1), scaling=scaling,
+    )  # fmt: skip
+    assert isinstance(found.proof, LateCertificate)
+    W, b = (np.asarray(leaf, np.float64) for leaf in (found.params.W, found.params.b))
+    s = x / x.max() @ W.T + b
+    each = np.log(np.exp(s).sum(axis=1)) - s[np.arange(len(s)), labels]
+    value = np.average(each, weights=weight) + 0.01 * np.sum(W * W)
+    assert found.certificate is not None
+    assert found.certificate.primal == pytest.approx(value, rel=1e-10)
+    assert 0.0 < found.certificate.dual < value
+    assert found.certificate is found.certificate
+
+
+def test_without_l2_no_fit_has_a_certificate() -> None:
+    sgd = solvers.SGD(optax.sgd(0.1), epochs=1)
+    found = jaxlin.fit(X, Y, loss=losses.softmax_cross_entropy, solver=sgd)
+    assert found.certificate is None
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -152,7 +180,7 @@ def test_a_line_search_serves_gradient_descent() -> None:
         tol=1e-3,
     )
     assert fit.outcome.kind == "converged"
-    assert "no certificate" in fit.outcome
+    assert "the certificate tells" in fit.outcome
 
 
 def test_weight_decay_is_twice_l2() -> None:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from jaxlin.later import attributes_from
 
 if TYPE_CHECKING:
-    from jaxlin.certificates.certificate import Certificate, certain_predictions
+    from jaxlin.certificates.certain import certain_predictions
+    from jaxlin.certificates.certificate import Certificate
     from jaxlin.certificates.gap import duality_gap
 
 __all__ = ["Certificate", "certain_predictions", "duality_gap"]
@@ -29,10 +30,8 @@ __all__ = ["Certificate", "certain_predictions", "duality_gap"]
 __getattr__ = attributes_from(
     "jaxlin.certificates",
     {
-        "certificate": (
-            "Certificate",
-            "certain_predictions",
-        ),
+        "certain": ("certain_predictions",),
+        "certificate": ("Certificate",),
         "gap": ("duality_gap",),
     },
 )

@@ -92,6 +92,7 @@ def concluded(loss: Known, given: Given, sums: Sums, l2: float, *, was_given: bo
         how=_how(loss, was_given, float(sums.width[best]), bounds[best]),
         l2=l2,
         has_bias=given.params.b is not None,
+        loss=loss,
     )
 
 

@@ -109,7 +109,9 @@ def asked_for(options: dict[str, Any]) -> str:
             "take --l2 above 0, or --solver sgd."
         )
     if options["tol"] is not None and (word == "sgd" or options["l2"] == 0.0):
-        why = "sgd proves nothing" if word == "sgd" else "with --l2 0 nothing can be proved"
+        why = (
+            "sgd does not stop by a proof" if word == "sgd" else "with --l2 0 nothing can be proved"
+        )
         raise click.UsageError(f"--tol is how close to the optimum is to be proved, and {why}.")
     return word
 
@@ -238,25 +240,21 @@ def fit_as_planned(
         "certified" if certificate.relative_gap <= tol else "stuck", certificate, tol,
         newton_words(history), " Take --dtype float64, or a larger --tol.",
     )  # fmt: skip
-    return dataclasses.replace(found, certificate=certificate, outcome=outcome)
+    return dataclasses.replace(found, proof=certificate, outcome=outcome)
 
 
-def certificate_words(certificate: Certificate | None, l2: float, word: str) -> str:
+def certificate_words(certificate: Certificate | None) -> str:
     """What is proved of a fit, or why nothing is, in a line for anyone.
 
     Args:
-      certificate: of the fit, or None.
-      l2: of the objective.
-      word: the solver's name.
+      certificate: of the fit; None where l2 is 0.
 
     >>> proof = Certificate(primal=0.5, dual=0.4999, how="", l2=1e-4, has_bias=True)
-    >>> certificate_words(proof, 1e-4, "lbfgs")
+    >>> certificate_words(proof)
     'objective 0.5 is within 0.021 % of the best possible; proved'
     """
     if certificate is None:
-        if l2 == 0.0:
-            return "none: with l2 = 0 no optimum can be proved; --l2 above 0 allows it"
-        return f"none: {word} proves nothing (--solver auto goes to the optimum, and proves it)"
+        return "none: with l2 = 0 no optimum can be proved; --l2 above 0 allows it"
     value = f"{certificate.primal:.5g}"
     if not math.isfinite(certificate.gap):
         return f"none: no bound of the optimum was found; the objective is {value}"

@@ -166,7 +166,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         return
     del about["outcome_kind"], about["seconds"]
     about = {
-        "certificate": certificate_words(found.certificate, options["l2"], planned.word),
+        "certificate": certificate_words(found.certificate),
         **about,
     }
     if about["learning_rate"] is not None:

@@ -55,13 +55,13 @@ class _Path(NamedTuple):
     rows: list[int]
 
 
-def goes_to_optimum(
+def certified_rows(
     solver: Any, settings: list[Setting], objectives: list[Objective], patience: Any
-) -> bool:
-    """Whether a sweep goes to certified optima.
+) -> list[int]:
+    """Which settings go to their certified optima.
 
     Raises:
-      InputError: it was told to, and cannot.
+      InputError: all were told to, and cannot.
     """
     is_told = isinstance(solver, LBFGS)
     other = [name for name in settings[0] if name not in OWN_NAMES]
@@ -74,18 +74,23 @@ def goes_to_optimum(
                 f"grid has {other[0]!r}, which solvers.LBFGS does not take: with it only "
                 f"{', '.join(OWN_NAMES)} can vary."
             )
-        return True
-    if solver is not None or other or patience is not None:
-        return False
-    return all(why_no_certificate(objective) is None for objective in objectives)
+    elif solver is not None or other or patience is not None:
+        return []
+    return [row for row, one in enumerate(objectives) if why_no_certificate(one) is None]
 
 
 def run_paths(
-    losses: list[Loss], work: Work, solver: LBFGS | None, key: jax.Array, users_x64: bool
+    rows: list[int],
+    losses: list[Loss],
+    work: Work,
+    solver: LBFGS | None,
+    key: jax.Array,
+    users_x64: bool,
 ) -> tuple[list[Trained | None], bool]:
-    """Every setting to its certified optimum.
+    """Some settings to their certified optima.
 
     Args:
+      rows: which.
       losses: of each setting.
       work: of the sweep.
       solver: None takes the interior-point method where that suits.
@@ -95,7 +100,7 @@ def run_paths(
     Returns:
       As `jaxlin.sweeps.running.run_groups`.
     """
-    paths = _paths(losses, work)
+    paths = _paths(rows, losses, work)
     run = _Run(work, solver, key, users_x64, sum(len(path.rows) for path in paths))
     for path in paths:
         if not run.stopped:
@@ -103,14 +108,14 @@ def run_paths(
     return run.found, run.stopped
 
 
-def _paths(losses: list[Loss], work: Work) -> list[_Path]:
+def _paths(rows: list[int], losses: list[Loss], work: Work) -> list[_Path]:
     paths: dict[Any, list[int]] = {}
-    for row, loss in enumerate(losses):
+    for row in rows:
         start = tuple(leaf[row].tobytes() for leaf in jax.tree.leaves(work.starts))
-        paths.setdefault((loss, start), []).append(row)
+        paths.setdefault((losses[row], start), []).append(row)
     return [
-        _Path(loss, sorted(rows, key=lambda row: -work.l2[row]))
-        for (loss, _), rows in paths.items()
+        _Path(loss, sorted(together, key=lambda row: -work.l2[row]))
+        for (loss, _), together in paths.items()
     ]
 
 

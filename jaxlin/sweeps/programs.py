@@ -45,6 +45,13 @@ class Group:
     loss: Loss
     settings: list[int]
 
+    def of_rows(self, rows: list[int]) -> list[Group]:
+        """The part of it that some row numbers make: one group, or none."""
+        kept = [place for place, row in enumerate(self.settings) if row in rows]
+        numbers = [self.numbers[place] for place in kept]
+        settings = [self.settings[place] for place in kept]
+        return [dataclasses.replace(self, numbers=numbers, settings=settings)] if kept else []
+
     def stacked_numbers(self, chosen: list[int], dtype: Any) -> Any:
         """The numbers of some of the group's settings, NumPy, leading axis len(chosen)."""
 

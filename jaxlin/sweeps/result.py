@@ -19,6 +19,7 @@ from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.history import History
 from jaxlin.training.fitting import Fit
+from jaxlin.training.proving import LateCertificate
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +50,7 @@ class Sweep:
         model.
       objectives: what every setting minimised.
       scaling: what each batch went through first, or None.
-      certificates: of every setting, as a fit gives it; None where there is none.
+      proofs: of every setting, as of a fit.
     """
 
     table: dict[str, np.ndarray]
@@ -64,13 +65,21 @@ class Sweep:
     outcomes: list[Outcome | None]
     objectives: list[Objective]
     scaling: Scaling | None
-    certificates: list[Certificate | None]
+    proofs: list[Certificate | LateCertificate | None]
 
     def __repr__(self) -> str:
         return f"Sweep({str(self.outcome)!r})"
 
     def __len__(self) -> int:
         return len(self.settings)
+
+    @property
+    def certificates(self) -> list[Certificate | None]:
+        """Of every setting, as a fit gives it; None where there is none."""
+        return [
+            proof.certificate() if isinstance(proof, LateCertificate) else proof
+            for proof in self.proofs
+        ]
 
     @property
     def best_params(self) -> LinearParams | None:
@@ -102,9 +111,8 @@ class Sweep:
         if outcome is None:
             raise InputError(f"Setting {row} has no model: the sweep was stopped before.")
         seconds = float(history.seconds[-1])
-        objective = self.objectives[row]
-        certificate = self.certificates[row]
-        return Fit(params, history, outcome, certificate, objective, self.scaling, seconds)
+        objective, proof = self.objectives[row], self.proofs[row]
+        return Fit(params, history, outcome, objective, self.scaling, seconds, proof)
 
     def _params_of(self, row: int) -> LinearParams:
         with float64_scope(self.params.W.dtype == jnp.float64):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlin import checks
+from jaxlin.certificates.certificate import Certificate
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import DivergedError, InputError
 from jaxlin.linear import LinearParams
@@ -22,7 +23,7 @@ from jaxlin.solvers.history import History
 from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.sweeps.choosing import best_row, check_select_by, edges_of, outcome_sentence
 from jaxlin.sweeps.folding import fold_numbers, fold_weights
-from jaxlin.sweeps.path import goes_to_optimum, run_paths
+from jaxlin.sweeps.path import certified_rows, run_paths
 from jaxlin.sweeps.programs import groups_of
 from jaxlin.sweeps.progress import SweepReport
 from jaxlin.sweeps.result import Sweep
@@ -37,6 +38,7 @@ from jaxlin.training.arguments import (
     starting_params,
     training_data,
 )
+from jaxlin.training.proving import LateCertificate
 
 # Scores of weighted rows are sums that rounding reaches: what differs by less than this ties.
 _ROUNDING_STEPS = 8
@@ -81,12 +83,11 @@ def sweep(
         the last list fastest; or a list of dicts with the same names. `l2`, `loss` and `init` are
         jaxlin's own; every other name is an argument of the solver. l2 is 0 where it is not given.
       solver: None goes to the certified optimum where `fit` would and the grid has jaxlin's own
-        names alone: each l2 starts from the one before. With other names it is SGD, whose arguments
-        are `learning_rate` (at the schedule's start), `momentum`, `batch_size` and `epochs`. A
-        function of the grid's other
-        names that makes a solver: numbers that it can be traced with share a program, settings that
-        differ in anything else run one group after another. Or a solver: then only jaxlin's own
-        names can vary.
+        names alone: each l2 starts from the one before. Else it is SGD, whose arguments are
+        `learning_rate` (at the schedule's start), `momentum`, `batch_size` and `epochs`. Or a
+        function of the grid's other names that makes a solver: numbers that it can be traced with
+        share a program, settings that differ in anything else run one group after another. Or a
+        solver: then only jaxlin's own names can vary.
       penalty: any function of W, added as it is.
       folds: how many, at least 2, stratified by class and drawn by the key; or the fold of each
         example, 0..k-1, (N,).
@@ -135,7 +136,8 @@ def sweep(
         raise InputError(
             "patience needs validation=(x, labels) or folds: there is no loss to watch."
         )
-    to_optimum = goes_to_optimum(solver, settings, objectives, patience)
+    certified = certified_rows(solver, settings, objectives, patience)
+    others = sorted({*range(len(settings))} - {*certified})
     dtype = dtype_to_compute_in(x, dtype)
     users_x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(dtype == jnp.float64):
@@ -144,7 +146,7 @@ def sweep(
         first = next((one for one in inits if one is not None), None)
         examples, held_out, shape, order = training_data(
             x, labels, dtype, init=first, sample_weight=sample_weight, validation=validation,
-            scaling=scaling, key=None if to_optimum else key,
+            scaling=scaling, key=key if others else None,
         )  # fmt: skip
         for setting in settings:
             check_l2_fits(setting.get("l2", 0.0), dtype)
@@ -167,12 +169,16 @@ def sweep(
             on_epoch=_as_user(on_epoch, users_x64),
             started=started,
         )
-        if to_optimum:
+        found: list[Trained | None] = [None] * len(settings)
+        stopped = False
+        if certified:
             lbfgs = solver if isinstance(solver, LBFGS) else None
-            found, stopped = run_paths(losses, work, lbfgs, key, users_x64)
-        else:
+            found, stopped = run_paths(certified, losses, work, lbfgs, key, users_x64)
+        if others and not stopped:
             groups = groups_of(settings, solver, losses, examples, shape, bias, scaling, dtype)
-            found, stopped = run_groups(groups, work)
+            groups = [part for group in groups for part in group.of_rows(others)]
+            by_steps, stopped = run_groups(groups, work)
+            found = [b if a is None else a for a, b in zip(found, by_steps, strict=True)]
         return _result(settings, objectives, found, stopped, work, select_by)
 
 
@@ -284,8 +290,17 @@ def _result(
         outcomes=[one.outcome for one in trained],
         objectives=objectives,
         scaling=work.scaling,
-        certificates=[one.certificate for one in trained],
+        proofs=[
+            _proof(one, objective, work) for one, objective in zip(trained, objectives, strict=True)
+        ],
     )
+
+
+def _proof(one: Trained, objective: Objective, work: Work) -> Certificate | LateCertificate | None:
+    """The certificate of a setting, or what it can be made from; None where it has no model."""
+    if one.certificate is not None or one.outcome is None or one.outcome.kind == "diverged":
+        return one.certificate
+    return LateCertificate(objective, one.params, work.examples, work.scaling)
 
 
 def _not_run(work: Work, row: int) -> Trained:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -87,20 +88,27 @@ def have_grown(result: LoopResult, objective: jax.Array) -> np.ndarray:
     return ((limit > 0.0) & (np.abs(value) > limit)) | ~np.isfinite(value)
 
 
-def divergence_sentence(history: History, fold: int | None = None) -> str:
+def divergence_sentence(history: History, fold: int | None = None, limit: float = math.inf) -> str:
     """What happened to a fit that diverged, and what to do.
 
     Args:
       history: of the fit.
       fold: where only the model that leaves this one out diverged, and not the one on all rows.
+      limit: of a learning rate, by the curvature that was measured, or infinity.
     """
     epoch = len(history) + 1
     what = f"The fit diverged in epoch {epoch}"
     if fold is not None:
         what = f"The model that leaves out fold {fold} diverged"
+    measured = ""
+    if math.isfinite(limit):
+        measured = (
+            f"By the curvature of these data, gradient steps diverge above a rate of {limit:.2g} "
+            "(with momentum m, 1 + m times that). "
+        )
     return (
-        f"{what}: the objective left the finite numbers or grew a millionfold. Lower the learning "
-        "rate (of a line search, its longest step), or scale the features "
+        f"{what}: the objective left the finite numbers or grew a millionfold. {measured}Lower the "
+        "learning rate (of a line search, its longest step), or scale the features "
         "(scaling=jaxlin.data.Scaling.standardize(x)). The error's params are the last finite ones."
     )
 
@@ -126,8 +134,8 @@ def outcome_of(
     if result.converged[model]:
         return Outcome(
             f"Converged after {count}: the largest |gradient| is {slope} of its value at zero "
-            f"parameters (tol {float(tol):.3g}). This is no certificate of the distance from the "
-            "optimum.",
+            f"parameters (tol {float(tol):.3g}). How far from the optimum that is at most, "
+            "the certificate tells, where there is one.",
             kind="converged",
         )
     if result.stopped_early[model]:
@@ -136,7 +144,7 @@ def outcome_of(
             f"epochs. The parameters are those of epoch {best}.",
             kind="stopped_early",
         )
-    sentence = f"Ran all {count}; there is no proof that this is the optimum."
+    sentence = f"Ran all {count}, which need not lead to the optimum."
     if slope:
         sentence += (
             f" The largest |gradient| is still {slope} of its value at zero parameters (tol "

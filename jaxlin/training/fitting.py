@@ -24,6 +24,7 @@ from jaxlin.solvers.base import Evaluation, Solver
 from jaxlin.solvers.grid import Grid, evaluate_models
 from jaxlin.solvers.history import EpochReport, History
 from jaxlin.solvers.lbfgs import LBFGS
+from jaxlin.solvers.learning_rate import largest_stable_rate
 from jaxlin.solvers.loop import minimise
 from jaxlin.training.account import (
     divergence_sentence,
@@ -48,6 +49,7 @@ from jaxlin.training.arguments import (
 )
 from jaxlin.training.default_solver import default_numbers, default_solver
 from jaxlin.training.optimum import check_certifiable, fit_to_optimum, why_no_certificate
+from jaxlin.training.proving import LateCertificate
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,22 +62,30 @@ class Fit:
       history: objective and accuracy by epoch (to the optimum, by rounds of passes), and of the
         validation data where there was any.
       outcome: a sentence that says what happened and what to do; its `kind` is for programs.
-      certificate: a proof of how far from the optimum the parameters are at most, where the fit
-        went to the optimum (`solver=None` or `solvers.LBFGS`); None of other solvers, for which
-        `jaxlin.certificates.duality_gap` makes one, and where there is none (l2 = 0, a loss or a
-        penalty of your own).
       objective: what was minimised.
       scaling: what each batch went through first, or None.
       seconds: the whole fit took, compilation included.
+      proof: what `certificate` is, or will be made from.
     """
 
     params: LinearParams
     history: History
     outcome: Outcome
-    certificate: Certificate | None
     objective: Objective
     scaling: Scaling | None
     seconds: float
+    proof: Certificate | LateCertificate | None = dataclasses.field(repr=False)
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """A proof of how far from the optimum the parameters are at most.
+
+        None where there is none: l2 = 0, a loss or a penalty of your own. Where the fit did not go
+        to the optimum it is made when it is first asked for, and the fit keeps the examples till
+        then.
+        """
+        late = isinstance(self.proof, LateCertificate)
+        return self.proof.certificate() if late else self.proof
 
     @property
     def raw_params(self) -> LinearParams:
@@ -175,11 +185,12 @@ def fit(
             scaling=scaling, key=key if in_batches else None,
         )  # fmt: skip
         params = starting_params(init, bias, shape, dtype)
+        weight = checks.as_sample_weight(sample_weight, len(examples.labels))
+        exact: Any = as_shares(weight if order is None else weight[order], np.float64)
         if to_optimum:
             started = time.monotonic()
-            weight = checks.as_sample_weight(sample_weight, len(examples.labels))
             with float64_scope(True):
-                exact = jnp.asarray(as_shares(weight, np.float64))
+                exact = jnp.asarray(exact)
             ended = fit_to_optimum(
                 objective, examples._replace(weight=exact),
                 jax.tree.map(lambda leaf: leaf[0], params),
@@ -188,8 +199,8 @@ def fit(
             )  # fmt: skip
             seconds = time.monotonic() - started
             return Fit(
-                ended.params, ended.history, ended.outcome, ended.certificate, objective, scaling,
-                seconds,
+                ended.params, ended.history, ended.outcome, objective, scaling, seconds,
+                ended.certificate,
             )  # fmt: skip
         if solver is None:
             numbers: Any = default_numbers(examples.x, loss, shape[0], scaling, dtype)
@@ -217,11 +228,16 @@ def fit(
         history = history_of(result)
         seen = evaluate_models(one._replace(params=result.params), examples, scaling)
         if result.diverged[0] or have_grown(result, seen.objective)[0]:
-            raise DivergedError(divergence_sentence(history), params=found, history=history)
+            limit = largest_stable_rate(
+                examples.x, loss=loss, num_classes=shape[0], l2=float(l2), scaling=scaling
+            )
+            sentence = divergence_sentence(history, limit=limit)
+            raise DivergedError(sentence, params=found, history=history)
         moved = has_moved(result.params, params)
         seconds = float(history.seconds[-1])
         outcome = outcome_of(result, history, tol, patience, moved)
-        return Fit(found, history, outcome, None, objective, scaling, seconds)
+        proof = LateCertificate(objective, found, examples._replace(weight=exact), scaling)
+        return Fit(found, history, outcome, objective, scaling, seconds, proof)
 
 
 def evaluate(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
 
 import jaxlin
 from jaxlin.certificates import certain_predictions
+from jaxlin.certificates.bias_shift import largest_falls
 from tests.certificates import exact
 from tests.certificates.exact import Optimum
 from tests.certificates.layout import (
@@ -79,13 +81,63 @@ def test_certain_predictions_are_those_of_the_optimum(name: str) -> None:
     assert claimed[0] > claimed[-1]
 
 
-def test_with_a_free_bias_nothing_is_claimed() -> None:
+def test_certain_predictions_with_a_free_bias_are_those_of_the_optimum() -> None:
+    rng = np.random.default_rng(8)
+    rows = rng.normal(size=(50, D))
+    sizes = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
+    claimed = np.zeros(len(sizes))
+    for k, (problem, l2, best) in enumerate(solved("softmax", True)):
+        assert best.b is not None
+        at = k % len(sizes)
+        b = best.b + sizes[at] * rng.normal(size=C)
+        rough = params_of(best.W + sizes[at] * rng.normal(size=(C, D)), b)
+        proof = proof_of("softmax", rough, problem, l2)
+        certain = certain_predictions(
+            proof, rough, rows, examples=problem.x, sample_weight=problem.weight
+        )
+        decided = np.argmax(rows @ best.W.T + best.b, axis=1)
+        assert (np.asarray(jaxlin.predict(rough, rows)) == decided)[certain].all()
+        claimed[at] += certain.mean()
+    assert claimed[0] > 3.0
+    assert claimed[0] > claimed[-1]
+
+
+def test_no_lead_of_the_optimum_falls_by_more_than_is_claimed() -> None:
+    """The bound of the bias, at the examples' mean; and it is no wild guess."""
+    rng = np.random.default_rng(9)
+    tightness = []
+    for problem, l2, best in solved("softmax", True):
+        x, _, weight = problem
+        shares = np.ones(len(x)) if weight is None else np.asarray(weight)
+        assert best.b is not None
+        size = 10.0 ** rng.uniform(-5, -1)
+        b = best.b + size * rng.normal(size=C)
+        rough = params_of(best.W + size * rng.normal(size=(C, D)), b)
+        proof = proof_of("softmax", rough, problem, l2)
+        center = x.mean(axis=0)
+        bound = largest_falls(
+            x @ np.asarray(rough.W).T + b, shares / shares.sum(),
+            np.linalg.norm(x - center, axis=1), proof.gap, proof.radius,
+        )  # fmt: skip
+        before, after = np.asarray(rough.W) @ center + b, best.W @ center + best.b
+        fall = (before[:, None] - before) - (after[:, None] - after)
+        assert (fall <= bound + 1e-7).all()
+        tightness.append(np.max(fall) / np.max(bound[np.isfinite(bound)], initial=1e-300))
+    assert max(tightness) > 0.05
+
+
+def test_with_a_free_bias_nothing_is_claimed_of_what_is_not_known() -> None:
     problem, l2, best = solved("softmax", True)[1]
     params = params_of(best.W, best.b)
     proof = proof_of("softmax", params, problem, l2)
     assert not certain_predictions(proof, params, problem.x).any()
+    seen: dict[str, Any] = {"examples": problem.x, "sample_weight": problem.weight}
     without = proof_of("softmax", params_of(best.W, None), problem, l2)
-    assert not certain_predictions(without, params, problem.x).any()
+    assert not certain_predictions(without, params, problem.x, **seen).any()
+    hinge, l2, best = solved("weston_watkins", True)[1]
+    params = params_of(best.W, best.b)
+    proof = proof_of("weston_watkins", params, hinge, l2)
+    assert not certain_predictions(proof, params, hinge.x, examples=hinge.x).any()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ import jaxlin
 from jaxlin import losses
 from jaxlin.data import Scaling
 from jaxlin.solvers import SGD, GradientDescent, suggested_learning_rate
-from jaxlin.solvers.learning_rate import mean_square_norm, sample_rows
+from jaxlin.solvers.learning_rate import largest_stable_rate, mean_square_norm, sample_rows
 
 MOMENTUM = 0.9
 
@@ -62,6 +64,29 @@ def test_a_square_has_the_rate_of_the_textbook_where_batches_add_no_noise() -> N
     diverging = GradientDescent(optax.sgd(2.2 * rate, momentum=MOMENTUM), steps=3000)
     with pytest.raises(jaxlin.DivergedError):
         jaxlin.fit(x, labels, loss=squared_error, solver=diverging)
+
+
+@pytest.mark.parametrize("l2", [0.0, 1.0])
+def test_gradient_steps_diverge_just_above_the_limit_and_the_error_names_it(l2: float) -> None:
+    x, labels = blobs()
+    limit = largest_stable_rate(x, loss=squared_error, num_classes=3, l2=l2)
+    rows = sample_rows(x, None)
+    largest = float(np.linalg.eigvalsh(rows.T @ rows / len(rows))[-1])
+    # l2 leaves the bias alone, so that the limit is a little cautious.
+    assert limit == pytest.approx(2.0 / (2.0 * largest + 2.0 * l2), rel=0.02)
+    below = GradientDescent(optax.sgd(0.95 * limit), steps=300)
+    found = jaxlin.fit(x, labels, loss=squared_error, l2=l2, solver=below)
+    assert found.history.objective[-1] <= found.history.objective[0]
+    above = GradientDescent(optax.sgd(1.2 * limit), steps=300)
+    with pytest.raises(jaxlin.DivergedError, match=re.escape(f"above a rate of {limit:.2g} ")):
+        jaxlin.fit(x, labels, loss=squared_error, l2=l2, solver=above)
+
+
+def test_the_limit_of_a_hinge_is_that_of_l2_alone() -> None:
+    x, _ = blobs()
+    hinge = losses.weston_watkins_hinge
+    assert largest_stable_rate(x, loss=hinge, num_classes=3, l2=10.0) == pytest.approx(0.1)
+    assert largest_stable_rate(x, loss=hinge, num_classes=3, l2=0.0) == np.inf
 
 
 def test_losses_whose_slope_is_bounded_keep_their_rate() -> None:

@@ -67,3 +67,15 @@ def test_what_lbfgs_does_not_take_is_refused() -> None:
         )  # fmt: skip
     with pytest.raises(jaxlin.InputError, match="l2 is 0"):
         jaxlin.sweep(X, Y, loss=LOSSES["softmax"], grid={"l2": [0.1, 0.0]}, solver=solvers.LBFGS())
+
+
+def test_where_nothing_can_be_proved_sgd_trains_and_the_others_are_proved_all_the_same() -> None:
+    loss = losses.softmax_cross_entropy
+    found = jaxlin.sweep(X, Y, loss=loss, grid={"l2": [0.0, L2[0], L2[1]]}, tol=TOL)
+    assert np.isnan(found.table["relative_gap"][0])
+    assert found.fit(0).certificate is None
+    alone = jaxlin.fit(X, Y, loss=loss, tol=TOL)
+    assert found.table["objective"][0] == pytest.approx(alone.history.objective[-1], rel=0.1)
+    assert (found.table["relative_gap"][1:] <= TOL).all()
+    only = jaxlin.sweep(X, Y, loss=loss, grid={"l2": L2[:2]}, tol=TOL)
+    np.testing.assert_allclose(found.table["objective"][1:], only.table["objective"], rtol=2 * TOL)

@@ -137,6 +137,13 @@ def test_uint8_features_are_scaled_in_the_program() -> None:
         np.testing.assert_allclose(
             found.histories[row].objective, alone.history.objective, rtol=2e-5
         )
+        proof, proof_alone = found.fit(row).certificate, alone.certificate
+        assert proof is not None
+        assert proof_alone is not None
+        assert proof.primal == pytest.approx(found.table["objective"][row], rel=1e-5)
+        assert proof.primal == pytest.approx(proof_alone.primal, rel=2e-5)
+        assert 0.0 < proof.dual < proof.primal
+        assert found.certificates[row] is proof
     assert found.fit(0).scaling is scaling
 
 
