@@ -23,6 +23,8 @@ examples: so laid out, a processor does the same to many examples at once.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -39,6 +41,9 @@ from jaxlin.losses import (
 
 Hinge = WestonWatkinsHinge | CrammerSingerHinge
 Known = Hinge | SquaredWestonWatkinsHinge | SoftmaxCrossEntropy
+
+# So few classes are added up one after the other.
+_FEW_CLASSES = 32
 
 # Hinges are minimised exactly with their kinks rounded off over this share of the margin, and
 # certified best with the same: less, and the rounding of the scores is felt; more, and the kink is.
@@ -71,6 +76,29 @@ def is_hinge(loss: Loss) -> bool:
     return type(loss) in (WestonWatkinsHinge, CrammerSingerHinge)
 
 
+def over_classes(
+    combine: Callable[[jax.Array, jax.Array], jax.Array], values: jax.Array, axis: int
+) -> jax.Array:
+    """Sums or maxima over the classes, whose axis is kept, with length 1.
+
+    Where few classes come before the examples, a class after the other: then the loop over the
+    examples is the inner one, and a processor does the same to many of them at once. A reduction
+    as XLA writes it goes over the classes innermost, which takes it several times as long.
+
+    Args:
+      combine: `jnp.add` or `jnp.maximum`.
+      values: of examples, (N, C) or with `axis` -2 or 0 (C, N).
+      axis: of the classes.
+    """
+    axis = axis % values.ndim
+    size = values.shape[axis]
+    if axis == values.ndim - 1 or size > _FEW_CLASSES:
+        reduced = {jnp.add: jnp.sum, jnp.maximum: jnp.max}[combine]
+        return reduced(values, axis=axis, keepdims=True)
+    parts = [jax.lax.index_in_dim(values, k, axis) for k in range(size)]
+    return functools.reduce(combine, parts)
+
+
 def label_mask(labels: jax.Array, num_classes: int, axis: int = -1) -> jax.Array:
     """Which entry is the label's, (N, C) bool, or with the classes along another axis."""
     along = [1] * (labels.ndim + 1)
@@ -90,14 +118,14 @@ def margins(loss: Known, scores: jax.Array, is_label: jax.Array, axis: int = -1)
     """`s_j - s_y + margin` (N, C); 0 for the label."""
     if isinstance(loss, SoftmaxCrossEntropy):
         raise TypeError("softmax has no margins")
-    label_score = jnp.sum(jnp.where(is_label, scores, 0.0), axis=axis, keepdims=True)
+    label_score = over_classes(jnp.add, jnp.where(is_label, scores, 0.0), axis)
     return jnp.where(is_label, 0.0, scores - label_score + loss.margin)
 
 
 def rows_of(beta: jax.Array, is_label: jax.Array, axis: int = -1) -> jax.Array:
     """`a` (N, C) of the wrong classes' beta (N, C): the label has minus their sum."""
     beta = jnp.where(is_label, 0.0, beta)
-    return jnp.where(is_label, -jnp.sum(beta, axis=axis, keepdims=True), beta)
+    return jnp.where(is_label, -over_classes(jnp.add, beta, axis), beta)
 
 
 def _within_unit_sum(z: jax.Array, axis: int) -> jax.Array:
@@ -108,14 +136,14 @@ def _within_unit_sum(z: jax.Array, axis: int) -> jax.Array:
     two, without sorting (Michelot, JOTA 1986).
     """
     z = jnp.minimum(z, jnp.finfo(z.dtype).max)
-    top = jnp.max(z, axis=axis, keepdims=True)
+    top = over_classes(jnp.maximum, z, axis)
     # Less the largest: a t beside numbers of 1e7 would be too coarse.
     below = jnp.where(jnp.isneginf(z), z, z - jnp.where(jnp.isneginf(top), 0.0, top))
 
     def after(t: jax.Array) -> jax.Array:
         inside = below > t
-        total = jnp.sum(jnp.where(inside, below, 0.0), axis=axis, keepdims=True) - 1.0
-        count = jnp.sum(inside, axis=axis, keepdims=True, dtype=z.dtype)
+        total = over_classes(jnp.add, jnp.where(inside, below, 0.0), axis) - 1.0
+        count = over_classes(jnp.add, inside.astype(z.dtype), axis)
         return total / jnp.maximum(count, 1.0)
 
     def goes_on(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
@@ -130,7 +158,7 @@ def _within_unit_sum(z: jax.Array, axis: int) -> jax.Array:
     carry = (lowest, after(lowest), jnp.zeros((), jnp.int32))
     t = jax.lax.while_loop(goes_on, step, carry)[1]
     free = jnp.maximum(z, 0.0)
-    fits = jnp.sum(free, axis=axis, keepdims=True) <= 1.0
+    fits = over_classes(jnp.add, free, axis) <= 1.0
     return jnp.where(fits, free, jnp.maximum(below - t, 0.0))
 
 

@@ -11,6 +11,9 @@ the pass for the scores can take along: `||M s||^2` is `||M||^2` in the mean for
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -21,12 +24,33 @@ from jaxlin.conjugates import Known
 from jaxlin.linear import LinearParams
 from jaxlin.precision import first_largest
 
-# From the best of the widths, most of which lie a factor of 100 apart.
-_AROUND = (0.1, 1.0, 10.0)
+# A solver that has minimised a rounded hinge has done so at one width, and the bound falls off fast
+# on both sides of it: the best of the widths, a factor of 100 apart, is searched around.
+_AROUND, _LOOKS, _INTO = 100.0, 12, 0.3819660112501051
+# About the ends of what is left, and between.
+_LAST = (0.93, 1.0, 1.07)
 # So exactly is a bias known where one width is compared with another.
 _STEPS, _ENOUGH = 3, 1e-5
 # Directions that a residual is estimated in; so few features are directions themselves.
 _DIRECTIONS, _FEW = 24, 64
+
+
+class _Bracket(NamedTuple):
+    """Where the best width may be, in logarithms, and the best so far.
+
+    Attributes:
+      low: the end on the left.
+      high: the end on the right.
+      best: between them.
+      value: its bound.
+      b: a bias near the last one's (C,).
+    """
+
+    low: jax.Array
+    high: jax.Array
+    best: jax.Array
+    value: jax.Array
+    b: jax.Array
 
 
 def promising(
@@ -83,8 +107,27 @@ def promising(
 
     _, (bounds, biases) = jax.lax.scan(attempt, start, widths)
     best = first_largest(bounds)
-    chosen = widths[best] * jnp.asarray(_AROUND)
-    return chosen, jnp.broadcast_to(biases[best], (len(_AROUND), num_classes))
+
+    def narrowed(at: _Bracket, _: None) -> tuple[_Bracket, None]:
+        """Looks into the longer side: by golden sections, as far as the start allows."""
+        is_left = at.best - at.low > at.high - at.best
+        side = jnp.where(is_left, at.low, at.high)
+        new = at.best + _INTO * (side - at.best)
+        b, (value, _) = attempt(at.b, jnp.exp(new))
+        is_better = value > at.value
+        # The new one is the best, or else an end on its side.
+        end = jnp.where(is_better, at.best, new)
+        moves_low = is_left != is_better
+        low, high = jnp.where(moves_low, end, at.low), jnp.where(moves_low, at.high, end)
+        return _Bracket(
+            low, high, jnp.where(is_better, new, at.best), jnp.maximum(value, at.value), b
+        ), None
+
+    middle, around = jnp.log(widths[best]), math.log(_AROUND)
+    begin = _Bracket(middle - around, middle + around, middle, bounds[best], biases[best])
+    found = jax.lax.scan(narrowed, begin, None, length=_LOOKS)[0]
+    chosen = jnp.exp(found.best) * jnp.asarray(_LAST)
+    return chosen, jnp.broadcast_to(found.b, (len(_LAST), num_classes))
 
 
 def directions(num_features: int) -> jax.Array:

@@ -22,7 +22,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxlin.conjugates import Known, by_width, label_mask, margins, nearest_beta, rows_of
+from jaxlin.conjugates import (
+    Known,
+    by_width,
+    label_mask,
+    margins,
+    nearest_beta,
+    over_classes,
+    rows_of,
+)
 from jaxlin.losses import CrammerSingerHinge, SoftmaxCrossEntropy, SquaredWestonWatkinsHinge
 from jaxlin.solvers.optimum.passes import Data
 
@@ -62,17 +70,19 @@ def tangent(loss: Known, s: jax.Array, labels: jax.Array, width: jax.Array) -> T
     """Value and slopes of the rounded loss at scores (C, N)."""
     is_label = label_mask(labels, s.shape[0], axis=0)
     if isinstance(loss, SoftmaxCrossEntropy):
-        largest = jnp.max(s, axis=0, keepdims=True)
+        largest = over_classes(jnp.maximum, s, 0)
         powers = jnp.exp(s - largest)
-        total = jnp.sum(powers, axis=0, keepdims=True)
-        label_score = jnp.sum(jnp.where(is_label, s - largest, 0.0), axis=0)
-        return Tangent(jnp.log(total[0]) - label_score, powers / total - is_label.astype(s.dtype))
+        total = over_classes(jnp.add, powers, 0)
+        label_score = over_classes(jnp.add, jnp.where(is_label, s - largest, 0.0), 0)
+        value = (jnp.log(total) - label_score)[0]
+        return Tangent(value, powers / total - is_label.astype(s.dtype))
     z = margins(loss, s, is_label, axis=0)
     beta = _beta(loss, z, is_label, width)
     if isinstance(loss, SquaredWestonWatkinsHinge):
-        value = 0.25 * jnp.sum(beta * beta, axis=0)
+        each = 0.25 * beta * beta
     else:
-        value = jnp.sum(beta * (z - 0.5 * width * beta), axis=0)
+        each = beta * (z - 0.5 * width * beta)
+    value = over_classes(jnp.add, each, 0)[0]
     return Tangent(value, rows_of(beta, is_label, axis=0))
 
 
@@ -83,10 +93,11 @@ def rounding_cost(loss: Known, s: jax.Array, data: Data, width: jax.Array) -> ja
     z = margins(loss, s, is_label, axis=0)
     outside = jnp.maximum(z, 0.0)
     if isinstance(loss, CrammerSingerHinge):
-        exact = jnp.max(outside, axis=0)
+        exact = over_classes(jnp.maximum, outside, 0)
     else:
-        exact = jnp.sum(outside, axis=0)
-    return data.weight @ (exact - jnp.sum(_beta(loss, z, is_label, width) * z, axis=0))
+        exact = over_classes(jnp.add, outside, 0)
+    tangent_value = over_classes(jnp.add, _beta(loss, z, is_label, width) * z, 0)
+    return data.weight @ (exact - tangent_value)[0]
 
 
 def largest_bend(loss: Known, width: jax.Array) -> jax.Array:
