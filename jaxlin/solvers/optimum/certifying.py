@@ -29,8 +29,10 @@ from jaxlin.linear import LinearParams
 from jaxlin.solvers.optimum.metric import (
     Basis,
     Metric,
+    along_directions,
     basis_of,
     coupled_rank,
+    may_keep,
     mean_bend,
     metric_at,
     rows_of_pair,
@@ -151,6 +153,7 @@ class Descent:
         self._offsets = np.random.default_rng(0)
         self._state: State | None = None
         self._metric_: Metric | None = None
+        self._kept: jax.Array | None = None
         self._found: list[tuple[float, float, Point]] = []  # l2, width and where, the last two
         self._start = params
         self._best_dual = -np.inf
@@ -308,11 +311,20 @@ class Descent:
             self._products,
             data=self.data,
             basis=self.basis,
+            kept=self._rows_along(rank) if self._products == "float32" else None,
             scores=state.scores,
             width=terms.width,
             l2=terms.l2,
             offset=jnp.asarray(self._offsets.uniform(), jnp.float32),
         )
+
+    def _rows_along(self, rank: int) -> jax.Array | None:
+        """The rows along so many directions or more, kept from one metric to the next."""
+        if not may_keep(self.data.x.shape[0], rank):
+            return None
+        if self._kept is None or self._kept.shape[1] < rank:
+            self._kept = along_directions(self.data, self.basis, rank)
+        return self._kept
 
     def _gap(self, state: State, terms: Terms) -> float:
         num_features = self.data.x.shape[1]

@@ -28,6 +28,7 @@ import numpy as np
 
 from jaxlin.conjugates import Known
 from jaxlin.precision import MATMUL_PRECISION
+from jaxlin.row_blocks import map_blocks
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.solvers.optimum.rounded import largest_bend, pair_curvature
 
@@ -42,6 +43,8 @@ _SMALL_TRIANGLE = 160
 _RANKS, _MOST_COUPLED, _RULED_BY_L2 = (16, 32, 64, 128, 256), 2600, 15.0
 # So many numbers cost nothing that would be noticed.
 _FREELY_COUPLED = 700
+# Features along the main directions that may be kept, in numbers: 256 MiB.
+_MOST_KEPT = 1 << 26
 # Rows in all that the pairs' matrices are estimated from, and of one pair.
 _SAMPLED_ROWS, _LEAST_ROWS, _MOST_ROWS = 65536, 64, 1024
 
@@ -195,6 +198,23 @@ def rows_of_pair(num_classes: int, num_rows: int) -> int:
     return min(num_rows, int(np.clip(_SAMPLED_ROWS // pairs, _LEAST_ROWS, _MOST_ROWS)))
 
 
+def may_keep(num_rows: int, rank: int) -> bool:
+    """Whether to keep all rows along the main directions: half of a metric's work is saved."""
+    return num_rows * rank <= _MOST_KEPT
+
+
+@functools.partial(jax.jit, static_argnames="rank")
+def along_directions(data: Data, basis: Basis, rank: int) -> jax.Array:
+    """Every row along the first of the main directions (N, rank) float32."""
+    center, vectors = basis.center.astype(jnp.float32), basis.vectors[:, :rank]
+
+    def block(x: jax.Array) -> jax.Array:
+        rows = data.prepared(x, jnp.float32) - center[None, :]
+        return jnp.dot(rows, vectors, precision=MATMUL_PRECISION)
+
+    return map_blocks(block, data.x)
+
+
 @functools.partial(jax.jit, static_argnames=("loss", "has_bias", "rank", "sampled", "dtype"))
 def metric_at(
     loss: Known,
@@ -205,6 +225,7 @@ def metric_at(
     *,
     data: Data,
     basis: Basis,
+    kept: jax.Array | None,
     scores: jax.Array,
     width: jax.Array,
     l2: jax.Array,
@@ -221,6 +242,7 @@ def metric_at(
         is a million times the smallest.
       data: what is fitted.
       basis: of its features.
+      kept: the rows along at least `rank` of its directions (`along_directions`), or None.
       scores: (C, N).
       width: of the rounding.
       l2: scalar.
@@ -246,9 +268,12 @@ def metric_at(
         drawn = jnp.minimum(jnp.searchsorted(share, draws, side="right"), num_rows - 1)
         is_first = jnp.concatenate([jnp.ones(1, bool), drawn[1:] != drawn[:-1]])
         counts = jnp.where(is_first, jnp.maximum((weight * omega)[drawn], total / sampled), 0.0)
-        rows = data.prepared(data.x[drawn], jnp.dtype(dtype)) - center[None, :]
-        rows = jnp.where((counts > 0.0)[:, None], rows, 0.0)
-        along = jnp.dot(rows, vectors, precision=MATMUL_PRECISION)
+        if kept is None:
+            rows = data.prepared(data.x[drawn], jnp.dtype(dtype)) - center[None, :]
+            rows = jnp.where((counts > 0.0)[:, None], rows, 0.0)
+            along = jnp.dot(rows, vectors, precision=MATMUL_PRECISION)
+        else:
+            along = jnp.where((counts > 0.0)[:, None], kept[drawn, :rank], 0.0).astype(dtype)
         if has_bias:
             along = jnp.concatenate([along, jnp.ones_like(along[:, :1])], axis=1)
         scaled = along * jnp.sqrt(counts)[:, None]

@@ -12,7 +12,7 @@ from jax import export
 
 from jaxlin import losses
 from jaxlin.data.scaling import Scaling
-from jaxlin.solvers.optimum.metric import basis_of, metric_at
+from jaxlin.solvers.optimum.metric import along_directions, basis_of, metric_at
 from jaxlin.solvers.optimum.passes import Data, all_gradient, all_scores
 from jaxlin.solvers.optimum.steps import Terms, descend, start
 
@@ -55,7 +55,7 @@ def test_where_every_row_is_drawn_the_metric_is_the_second_derivative(has_bias: 
     basis = basis_of(data, has_bias)
     metric = metric_at(
         SOFTMAX, has_bias, num_features, num_rows * 50, "float64", data=data, basis=basis,
-        scores=scores, width=jnp.asarray(1.0), l2=jnp.asarray(l2),
+        kept=None, scores=scores, width=jnp.asarray(1.0), l2=jnp.asarray(l2),
         offset=jnp.asarray(0.3, jnp.float32),
     )  # fmt: skip
     x, p = np.asarray(data.x), np.asarray(jax.nn.softmax(scores, axis=0)).T
@@ -76,6 +76,22 @@ def test_where_every_row_is_drawn_the_metric_is_the_second_derivative(has_bias: 
     np.testing.assert_allclose(step, exact.reshape(gradient.shape), rtol=0.02, atol=0.02)
 
 
+def test_rows_that_are_kept_along_the_directions_change_nothing() -> None:
+    data, rank = problem(), 4
+    basis = basis_of(data, True)
+    scores = jnp.asarray(np.random.default_rng(4).normal(size=(3, data.x.shape[0])))
+    gradient = jnp.asarray(np.random.default_rng(5).normal(size=(3, data.x.shape[1] + 1)))
+    steps = [
+        metric_at(
+            SOFTMAX, True, rank, 40, "float32", data=data, basis=basis, kept=kept, scores=scores,
+            width=jnp.asarray(1.0), l2=jnp.asarray(1e-3), offset=jnp.asarray(0.3, jnp.float32),
+        ).solve(gradient)
+        for kept in (None, along_directions(data, basis, rank), along_directions(data, basis, 5))
+    ]  # fmt: skip
+    for step in steps[1:]:
+        np.testing.assert_allclose(step, steps[0], rtol=1e-4)
+
+
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 def test_a_descent_lowers_for_every_platform(platform: str) -> None:
     data = problem()
@@ -84,7 +100,7 @@ def test_a_descent_lowers_for_every_platform(platform: str) -> None:
     zero, scores = jnp.zeros((3, 6)), jnp.zeros((3, 60))
     state = start(SOFTMAX, "float32", zero, scores, data, basis.center, terms)
     metric = metric_at(
-        SOFTMAX, True, 5, 60, "float32", data=data, basis=basis, scores=scores,
+        SOFTMAX, True, 5, 60, "float32", data=data, basis=basis, kept=None, scores=scores,
         width=terms.width, l2=terms.l2, offset=jnp.asarray(0.3, jnp.float32),
     )  # fmt: skip
 
