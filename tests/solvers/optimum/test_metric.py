@@ -81,6 +81,9 @@ def test_rows_that_are_kept_along_the_directions_change_nothing() -> None:
     basis = basis_of(data, True)
     scores = jnp.asarray(np.random.default_rng(4).normal(size=(3, data.x.shape[0])))
     gradient = jnp.asarray(np.random.default_rng(5).normal(size=(3, data.x.shape[1] + 1)))
+    gradient = gradient - gradient.mean(
+        axis=0, keepdims=True
+    )  # a shift of all b is no direction of the problem
     steps = [
         metric_at(
             SOFTMAX, True, rank, 40, "float32", data=data, basis=basis, kept=kept, scores=scores,
@@ -89,7 +92,7 @@ def test_rows_that_are_kept_along_the_directions_change_nothing() -> None:
         for kept in (None, along_directions(data, basis, rank), along_directions(data, basis, 5))
     ]  # fmt: skip
     for step in steps[1:]:
-        np.testing.assert_allclose(step, steps[0], rtol=1e-4)
+        np.testing.assert_allclose(step, steps[0], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
