@@ -83,7 +83,7 @@ def test_rows_that_are_kept_along_the_directions_change_nothing() -> None:
     gradient = jnp.asarray(np.random.default_rng(5).normal(size=(3, data.x.shape[1] + 1)))
     gradient = gradient - gradient.mean(
         axis=0, keepdims=True
-    )  # a shift of all b is no direction of the problem
+    )
     steps = [
         metric_at(
             SOFTMAX, True, rank, 40, "float32", data=data, basis=basis, kept=kept, scores=scores,
