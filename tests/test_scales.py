@@ -96,8 +96,8 @@ def test_the_svm_of_two_classes_has_our_optimum(loss: str, weighted: bool) -> No
     if loss == "hinge":
         worst = losses.crammer_singer_hinge
         assert scales.C_of_l2(L2, loss=worst, num_examples=given.total, num_classes=2) == C
-    model = LinearSVC(loss=loss, C=C, fit_intercept=False, tol=1e-10, max_iter=10**6,
-                      dual=loss == "hinge", random_state=0)  # fmt: skip
+    settings: dict[str, Any] = {"dual": loss == "hinge", "tol": 1e-10, "max_iter": 10**6}
+    model = LinearSVC(loss=loss, C=C, fit_intercept=False, random_state=0, **settings)
     W, _ = as_ours(model.fit(X, given.labels, sample_weight=given.weight))
     assert objective(name, W, None, given) == pytest.approx(best.value, rel=1e-7)
     np.testing.assert_allclose(W, best.W, atol=1e-4)
@@ -267,7 +267,8 @@ def test_the_numbers_of_the_digits() -> None:
     # As a scale alone, also of a loss that nobody else has, or of one's own.
     assert scales.l2_of_C(C, num_examples=float(N), num_classes=10) == l2
     assert scales.l2_of_C(C, loss=lambda s, y: s[..., 0], num_examples=N, num_classes=10) == l2
-    assert scales.l2_of_C(np.float32(2), num_examples=np.int64(5), num_classes=np.int64(3)) == 0.05
+    counts: dict[str, Any] = {"num_examples": np.int64(5), "num_classes": np.int64(3)}
+    assert scales.l2_of_C(np.float32(2), **counts) == 0.05
     assert scales.l2_of_weight_decay(0.5) == 0.25
     assert scales.l2_of_weight_decay(0.5, one_row=True) == 0.5
     assert scales.l2_of_alpha(0.5, num_classes=2, mean_weight=2.0) == 0.25
