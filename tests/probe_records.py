@@ -127,7 +127,7 @@ def _block(name: str, shift: float) -> dict[str, Any]:
 def record(
     classes: Sequence[Any] = ("cat", "dog", "bird"), names: Sequence[str] = ("pets",)
 ) -> dict[str, Any]:
-    """A record with each part in it: as many blocks as names, and what is tested of three classes."""
+    """A record with each part in it: as many blocks as names, and three classes in its test."""
     blocks = [_block(name, 0.01 * at) for at, name in enumerate(names)]
     return {
         "format": "jaxlin.probe", "format_version": 1,

@@ -101,7 +101,9 @@ def _decades(low: float, high: float, most: int) -> list[float]:
         return powers
     between = [d * 10.0**e for e in range(first - 1, last + 1) for d in (1, 2, 3, 5)]
     finer = [value for value in between if low <= value <= high]
-    return finer[:: max(1, math.ceil(len(finer) / most))] or powers
+    if len(finer) < 3:
+        return _round(Axis(low, high, 0.0, 1.0), most)
+    return finer[:: max(1, math.ceil(len(finer) / most))]
 
 
 def tick_name(value: float) -> str:

@@ -24,7 +24,7 @@ def blocks(record: Record) -> Section | None:
     """The score of each block's own best setting; None of a single block."""
     if len(record["blocks"]) < 2:
         return None
-    return Section("blocks", "The feature blocks compared", [_plot(record), _table(record)])
+    return Section("blocks", "Feature blocks", [_plot(record), _table(record)])
 
 
 def _plot(record: Record) -> Safe | None:
@@ -42,12 +42,11 @@ def _plot(record: Record) -> Safe | None:
     drawn = charts.plot(
         frame,
         x,
-        Axis(0.0, 0.0, *frame.upward),
+        None,
         [[charts.segment(at, frame.top, at, frame.upward[0], "rule") for at, _ in ticks], marks],
         names=("accuracy, %", ""),
         label=f"accuracy of {len(found)} feature blocks; the numbers are in the table below",
         x_ticks=ticks,
-        y_name=lambda value: "",
     )
     entries: list[tuple[str, Content]] = [("point s0", "test")] if _is_tested(record) else []
     entries.append(("point s1 hollow", "validation"))

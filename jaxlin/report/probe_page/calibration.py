@@ -23,8 +23,10 @@ def calibration(record: Record) -> Section | None:
         words += ["Probabilities: ", prose(str(test["probabilities"]).rstrip(".")), ". "]
     if test.get("calibration_error") is not None:
         words.append(
-            f"On average, accuracy and confidence are {percent(test['calibration_error'])} apart "
-            f"(expected calibration error, {len(found['count'])} bins of equal width)."
+            prose(
+                f"On average, accuracy and confidence are {percent(test['calibration_error'])} "
+                f"apart (expected calibration error, {len(found['count'])} bins of equal width)."
+            )
         )
     drawn = element("div", _accuracy(found), _counts(found), class_="pair")
     entries: list[tuple[str, Content]] = [("s0", "a bin, at its mean confidence")]

@@ -52,7 +52,7 @@ class Frame:
 def plot(
     frame: Frame,
     x: Axis,
-    y: Axis,
+    y: Axis | None,
     marks: Content,
     *,
     names: tuple[str, str],
@@ -65,7 +65,7 @@ def plot(
     Args:
       frame: its sizes.
       x: the horizontal axis.
-      y: the vertical axis.
+      y: the vertical axis; None where rows have names of their own.
       marks: what is drawn, made by the functions below.
       names: of the two axes.
       label: what is to be seen, for those who cannot see it.
@@ -75,8 +75,7 @@ def plot(
     bottom, top = frame.upward
     start, end = frame.across
     parts: list[Content] = []
-    for value in y.ticks(5):
-        at = y.at(value)
+    for value, at in [] if y is None else [(value, y.at(value)) for value in y.ticks(5)]:
         parts.append(element("line", class_="rule", x1=start, x2=end, y1=at, y2=at))
         parts.append(_text(y_name(value), start - 6, at + 4, "tick end"))
     ticks = [(x.at(v), tick_name(v)) for v in x.ticks()] if x_ticks is None else x_ticks
@@ -153,7 +152,7 @@ def legend(entries: Iterable[tuple[str, Content]]) -> Safe:
     for class_, words in entries:
         marks = [
             element("path", class_=f"curve {class_}", d="M0 6L28 6"),
-            element("circle", class_=f"dot {class_}", cx=14, cy=6, r=3),
+            element("circle", class_=f"dot {class_}", cx=14, cy=6, r=5 if "ring" in class_ else 3),
         ]
         if "point" in class_.split():
             marks = marks[1:]

@@ -9,12 +9,12 @@ from jaxlin.report.probe_page import charts
 from jaxlin.report.probe_page.markup import Content, Safe, element, name, shortened
 from jaxlin.report.probe_page.pictures import matrix
 from jaxlin.report.probe_page.reading import Record, Section, best_block, class_name, count
-from jaxlin.report.probe_page.tables import Column, Row, region, table
+from jaxlin.report.probe_page.tables import Column, Row, framed, table
 from jaxlin.report.words import percent
 
 # Up to so many classes cells have their counts; beyond, a pixel each.
 _MOST_WITH_COUNTS = 20
-_MOST_PAIRS, _LEVELS = 20, 9
+_MOST_PAIRS, _LEVELS = 15, 9
 
 
 def confusion(record: Record) -> Section | None:
@@ -36,7 +36,7 @@ def confusion(record: Record) -> Section | None:
         content.append(_pairs(record, test, pairs))
     else:
         content.append(element("p", "No test example was taken for another class."))
-    return Section("confusion", "What is taken for what", content)
+    return Section("confusion", "Confusion", element("div", content, class_="beside"))
 
 
 def _counted(record: Record, counts: Sequence[Sequence[int]]) -> Safe:
@@ -52,14 +52,8 @@ def _counted(record: Record, counts: Sequence[Sequence[int]]) -> Safe:
             cells.append(element("td", f"{cell:,}" if cell else "·", class_=class_))
         rows.append(element("tr", cells))
     caption = "Rows: the true class. Columns: the prediction. Darker: more of the row."
-    whole = element(
-        "table",
-        element("caption", caption, id="table-confusion"),
-        element("thead", element("tr", head)),
-        element("tbody", rows),
-        class_="confusion",
-    )
-    return region("table-confusion", whole)
+    inside = [element("thead", element("tr", head)), element("tbody", rows)]
+    return framed("confusion", caption, inside, "confusion")
 
 
 def _level(share: float, kind: str) -> str | None:
@@ -74,8 +68,8 @@ def _drawn(counts: Sequence[Sequence[int]], unit: str, per_cell: int) -> Safe:
     of = f" Each cell is {per_cell} neighbouring classes." if per_cell > 1 else ""
     caption = (
         "Rows: the true class, from the first at the top. Columns: the prediction, from the first "
-        "at the left. Blue: right; orange: wrong. Strength is the square root of the share of the "
-        f"row, so that rare mistakes can be seen.{of} The most frequent ones are listed below."
+        "at the left. Blue: right; orange: wrong, stronger for a larger share of the row; one "
+        f"mistake can be seen.{of} The most frequent ones are listed."
     )
     return charts.figure(matrix(counts, alt), caption=caption, class_="single")
 

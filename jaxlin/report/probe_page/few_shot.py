@@ -18,14 +18,14 @@ def few_shot(record: Record) -> Section | None:
         return None
     content: list[Content] = [element("p", _sentence(found))]
     if found.get("summary"):
-        content += [_plot(block, found), _table(found)]
+        content.append(element("div", _plot(block, found), _table(found), class_="beside"))
     skipped = [
         element("li", f"{one['per_class']:,} a class: ", prose(one["reason"]))
         for one in found.get("skipped") or []
     ]
     if skipped:
         content += [element("p", "Not run:"), element("ul", skipped)]
-    return Section("few-shot", "Few examples a class", content)
+    return Section("few-shot", "Few-shot", content)
 
 
 def _sentence(found: Record) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jaxlin.report.probe_page import axes, charts
 from jaxlin.report.probe_page.axes import Axis, tick_name
-from jaxlin.report.probe_page.markup import Content, Safe, element, shortened
+from jaxlin.report.probe_page.markup import Content, Safe, element, prose, shortened
 from jaxlin.report.probe_page.reading import Record, feature_words, interval, setting, varying
 from jaxlin.report.words import number, percent
 
@@ -178,8 +178,10 @@ def _caption(record: Record) -> Content:
     words: list[Content] = ["Each point is a fit of its own."]
     if ends[0] is not None:
         words.append(
-            f" Shaded: 95 % bootstrap interval of the chosen line, {interval(*ends)} where it was "
-            "chosen. Settings whose points lie within it cannot be told from the winner."
+            prose(
+                " Shaded: 95 % bootstrap interval of the chosen line, "
+                f"{interval(*ends)} where it was chosen."
+            )
         )
     if any(varying(one["grid"], "l2") and 0.0 in one["grid"]["l2"] for one in record["blocks"]):
         words.append(" l2 = 0 is drawn at the left end.")

@@ -161,7 +161,7 @@ def baselines(record: Record) -> Section | None:
     else:
         rows = [Row(row.cells[:2], row.is_best) for row in rows]
     shown = table("baselines", "The probe, and what takes no fit", columns, rows)
-    return Section("baselines", "Beside it", shown)
+    return Section("baselines", "Baselines", shown)
 
 
 def _standing(words: Content, scores: Record, test: Record | None) -> list[Content]:

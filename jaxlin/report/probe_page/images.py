@@ -24,7 +24,7 @@ def mistakes(record: Record) -> Section | None:
         numbered = "Rows count from 0 in the file."
     with_images = all(one.get("image") for one in found)
     shown = _pictures(record, found) if with_images else _table(record, found)
-    return Section("mistakes", "Sure and wrong", [element("p", f"{words}. {numbered}"), shown])
+    return Section("mistakes", "The surest mistakes", [element("p", f"{words}. {numbered}"), shown])
 
 
 def _row(mistake: Record) -> int:
@@ -42,9 +42,8 @@ def _pictures(record: Record, found: list[Record]) -> Safe:
         alt = f"row {row}: {true}, taken for {predicted}"
         caption = [
             element("span", class_name(record, one["predicted"], 24), class_="said"),
-            element("span", percent(one["confidence"]), class_="number"),
             element("span", "is ", class_name(record, one["true"], 24)),
-            element("span", f"row {row:,}", class_="number"),
+            element("span", f"{percent(one['confidence'])}, row {row:,}", class_="number"),
         ]
         picture = photograph(one["image"], f"image of mistake {index}", alt)
         items.append(element("li", element("figure", picture, element("figcaption", caption))))
@@ -89,7 +88,7 @@ def templates(record: Record) -> Section | None:
         words += f"The strongest colour is a weight of {found['limit']:.3g}. "
     if len(items) < total:
         words += f"The first {len(items)} of {total:,} classes."
-    return Section("templates", "What each class looks for", [element("p", words), _cards(items)])
+    return Section("templates", "Class templates", [element("p", words), _cards(items)])
 
 
 def _cards(items: list[Safe]) -> Safe:

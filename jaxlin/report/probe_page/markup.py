@@ -126,9 +126,9 @@ def name(label: object, most: int = _MOST_SHOWN) -> Safe:
 
 
 def prose(text: object, most: int = 1500) -> Safe:
-    """A sentence from data, cut where it goes on and on.
+    r"""A sentence from data, cut where it goes on and on; no line ends before a sign of per cent.
 
-    >>> prose("a < b")
-    'a &lt; b'
+    >>> prose("a < 5 %")
+    'a &lt; 5\xa0%'
     """
-    return escaped(shortened(text, most))
+    return Safe(escaped(shortened(text, most)).replace(" %", "\xa0%"))

@@ -16,7 +16,7 @@ from jaxlin.report.probe_page.markup import Safe, element
 _GREY, _RGB, _PALETTE = 0, 2, 3
 _CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1}
 # For a class and against it. Both are seen on a light page and on a dark one.
-_FOR, _AGAINST = (217, 95, 2), (38, 120, 190)
+_FOR, _AGAINST = (226, 110, 20), (38, 120, 190)
 
 
 def pixels(image: Mapping[str, Any], what: str) -> tuple[Sequence[int], bytes]:
@@ -66,7 +66,9 @@ def template(image: Mapping[str, Any], what: str, alt: str) -> Safe:
 
 
 def matrix(counts: Sequence[Sequence[int]], alt: str) -> Safe:
-    """A confusion matrix, a pixel a cell: the square root of the share of its row.
+    """A confusion matrix, a pixel a cell, stronger for a larger share of its row.
+
+    The square root lets small shares be told apart, and a single mistake is seen.
 
     Args:
       counts: rows true, columns predicted.
@@ -77,7 +79,7 @@ def matrix(counts: Sequence[Sequence[int]], alt: str) -> Safe:
     data = bytearray()
     for index, row in enumerate(counts):
         total = sum(row) or 1
-        levels = [math.ceil(127 * math.sqrt(cell / total)) for cell in row]
+        levels = [round(24 + 103 * math.sqrt(cell / total)) if cell else 0 for cell in row]
         levels[index] += 128
         data += bytes(levels)
     size = len(counts)

@@ -33,14 +33,15 @@ def proof(record: Record) -> Section | None:
     if refit.get("seconds") is not None:
         rows.append(("time", duration(refit["seconds"])))
     content += [facts(rows) if rows else None, _curves(refit.get("history"))]
-    return Section("proof", "What is proved of the fit", content)
+    return Section("proof", "Certificate and final fit", content)
 
 
 def _sentences(block: Record) -> list[str]:
     refit = block["refit"]
     certain = (block.get("test") or {}).get("certain") or {}
-    found = [refit.get("certificate_sentence"), refit.get("outcome"), certain.get("sentence")]
-    return [_sentence(text) for text in found if text]
+    # Of a fit without a certificate the outcome says why, and what to do.
+    proved = refit.get("certificate_sentence") or refit.get("outcome")
+    return [_sentence(text) for text in (proved, certain.get("sentence")) if text]
 
 
 def _sentence(text: str) -> str:

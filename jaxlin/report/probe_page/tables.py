@@ -61,20 +61,23 @@ def table(
         cells = [element("th", first[1], scope="row", class_=_kind(first[0]))]
         cells += [element("td", cell, class_=_kind(column)) for column, cell in others]
         body.append(element("tr", cells, class_="best" if row.is_best else None))
-    whole = element(
-        "table",
-        element("caption", caption, id=f"table-{key}"),
-        element("thead", element("tr", head)),
-        element("tbody", body),
-        class_="sortable" if is_sortable else None,
+    inside = [element("thead", element("tr", head)), element("tbody", body)]
+    return framed(key, caption, inside, "sortable" if is_sortable else None)
+
+
+def framed(key: str, caption: Content, inside: Content, class_: str | None = None) -> Safe:
+    """A table of ready rows with its caption, in a region that scrolls by itself.
+
+    The caption stands before it, and not in the table: there it would be as wide as the table, and
+    cut on a phone.
+    """
+    label = f"table-{key}"
+    whole = element("table", inside, class_=class_, aria_labelledby=label)
+    scrolls = element(
+        "div", whole, class_="scroll", role="region", tabindex="0", aria_labelledby=label
     )
-    return region(f"table-{key}", whole)
-
-
-def region(labelled_by: str, *content: Content) -> Safe:
-    """A part of the page that scrolls by itself where it is too wide or too long."""
     return element(
-        "div", *content, class_="scroll", role="region", tabindex="0", aria_labelledby=labelled_by
+        "div", element("p", caption, class_="caption", id=label), scrolls, class_="framed"
     )
 
 
