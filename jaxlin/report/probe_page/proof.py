@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxlin.report.probe_page import axes, charts
@@ -80,7 +80,7 @@ def _curves(history: Record | None) -> Safe | None:
 
 
 def _objective(
-    x: Axis, places: list[float], objective: list[float], bound: Any, frame: charts.Frame
+    x: Axis, places: Sequence[float], objective: Sequence[float], bound: Any, frame: charts.Frame
 ) -> tuple[Content, Axis] | None:
     """The objective, and the best bound so far: what is proved once stays proved."""
     seen = [value for value in objective if value is not None]
@@ -112,7 +112,7 @@ def _running_best(bound: list[float | None]) -> list[float | None]:
 
 
 def _places(
-    x: Axis, y: Axis, along: list[float], values: list[float | None]
+    x: Axis, y: Axis, along: Sequence[float], values: Sequence[float | None]
 ) -> list[tuple[float, float]]:
     pairs = zip(along, values, strict=True)
     return [(x.at(place), y.at(value)) for place, value in pairs if value is not None]
