@@ -53,7 +53,9 @@ def _counted(record: Record, counts: Sequence[Sequence[int]]) -> Safe:
         rows.append(element("tr", cells))
     caption = "Rows: the true class. Columns: the prediction. Darker: more of the row."
     inside = [element("thead", element("tr", head)), element("tbody", rows)]
-    return framed("confusion", caption, inside, "confusion")
+    # Names of a few letters need not stand on their heads.
+    short = max(len(str(record["data"]["classes"][index])) for index in labels) <= 4
+    return framed("confusion", caption, inside, "confusion" if short else "confusion upright")
 
 
 def _level(share: float, kind: str) -> str | None:

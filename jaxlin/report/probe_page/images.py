@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxlin.report.probe_page.markup import Content, Safe, element, shortened
 from jaxlin.report.probe_page.pictures import photograph, template
-from jaxlin.report.probe_page.reading import Record, Section, best_block, class_name
+from jaxlin.report.probe_page.reading import Record, Section, best_block, class_name, count
 from jaxlin.report.probe_page.tables import Column, Row, table
 from jaxlin.report.words import percent
 
@@ -16,15 +16,19 @@ def mistakes(record: Record) -> Section | None:
     if test is None or not found:
         return None
     total = test.get("num_mistakes")
-    words = f"The {len(found)} surest"
-    if total is not None:
-        words += f" of {total:,} wrong predictions on {test['examples']:,} test examples"
+    on = f"on {count(test['examples'], 'test example')}"
+    words = f"The {count(len(found), 'surest mistake')} {on}"
+    if total == len(found):
+        words = f"{count(total, 'mistake')} {on}, the surest first"
+    elif total is not None:
+        words = f"The {len(found)} surest of {count(total, 'mistake')} {on}"
     numbered = "Rows count from 0 in the test set."
     if any(one.get("file_row") is not None for one in found):
         numbered = "Rows count from 0 in the file."
     with_images = all(one.get("image") for one in found)
     shown = _pictures(record, found) if with_images else _table(record, found)
-    return Section("mistakes", "The surest mistakes", [element("p", f"{words}. {numbered}"), shown])
+    sentences = [f"{words}. ", "In bold what each was taken for. " if with_images else "", numbered]
+    return Section("mistakes", "The surest mistakes", [element("p", *sentences), shown])
 
 
 def _row(mistake: Record) -> int:

@@ -37,7 +37,7 @@ def made(record: Record) -> Section:
     again = f"jaxlin probe --replay {shlex.quote(file)}"
     content.append(element("p", "The same again, from the record saved beside it:"))
     content += [_command(again), _replayed(record.get("replay")), _splits(record), _files(record)]
-    content += [_settings(record), _versions(record)]
+    content.append(element("div", _settings(record), _versions(record), class_="beside"))
     return Section("made", "How it was made", content)
 
 

@@ -12,6 +12,8 @@ from jaxlin.report.probe_page.reading import Record, Section, best_block, rounde
 from jaxlin.report.probe_page.tables import facts
 from jaxlin.report.words import duration, number
 
+_FEW = 20
+
 
 def proof(record: Record) -> Section | None:
     """The certificate in a sentence, its numbers, and the curves of the final fit."""
@@ -63,7 +65,7 @@ def _curves(history: Record | None) -> Safe | None:
     accuracy = history.get("accuracy")
     if accuracy is not None:
         y = axes.covering(accuracy, *frame.upward, least=0.0, most=1.0)
-        marks = None if y is None else (charts.curve(_places(x, y, places, accuracy), "s0"), y)
+        marks = None if y is None else (_line(_places(x, y, places, accuracy)), y)
         drawn.append(
             _plot(
                 frame, x, marks, along, "train accuracy, %", lambda value: tick_name(100.0 * value)
@@ -94,11 +96,17 @@ def _objective(
     y = axes.covering(values, *frame.upward, is_log=positive)
     if y is None:
         return None
-    marks: list[Content] = [charts.curve(_places(x, y, places, objective), "s0")]
+    marks: list[Content] = [_line(_places(x, y, places, objective))]
     if best:
         kept = [None if value is None or value < y.low else value for value in best]
         marks.append(charts.steps(_places(x, y, places, kept), "s1"))
     return marks, y
+
+
+def _line(places: list[tuple[float, float]]) -> Content:
+    """The line of the fit; where its points are few, they are seen: between them nobody looked."""
+    dots = [charts.dot(*place, "s0") for place in places] if len(places) <= _FEW else []
+    return [charts.curve(places, "s0"), *dots]
 
 
 def _running_best(bound: list[float | None]) -> list[float | None]:

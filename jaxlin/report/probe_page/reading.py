@@ -18,7 +18,7 @@ _LOSSES = {
 }
 _SCALINGS = {
     "none": "as they are",
-    "unit": "divided by the largest value",
+    "unit": "scaled to size 1",
     "standardize": "standardised",
 }
 
