@@ -51,7 +51,7 @@ def _counted(record: Record, counts: Sequence[Sequence[int]]) -> Safe:
             class_ = _level(cell / (sum(row) or 1), "right" if true == predicted else "wrong")
             cells.append(element("td", f"{cell:,}" if cell else "·", class_=class_))
         rows.append(element("tr", cells))
-    caption = "Rows: the true class. Columns: the prediction. Darker: more of the row."
+    caption = "Rows: the true class. Columns: the prediction. The stronger, the more of the row."
     inside = [element("thead", element("tr", head)), element("tbody", rows)]
     # Names of a few letters need not stand on their heads.
     short = max(len(str(record["data"]["classes"][index])) for index in labels) <= 4
