@@ -134,13 +134,13 @@ def _preparation(parts: list[Any], num_features: int) -> tuple[bool, _Affine, st
 
 def _affine(scaler: Any) -> _Affine:
     """What a fitted scaler does."""
-    if type(scaler) is MinMaxScaler:
-        return _Affine(np.float64(1) * scaler.scale_, np.float64(1) * scaler.min_)
-    divided = type(scaler) is MaxAbsScaler or scaler.with_std
-    shifted = type(scaler) is StandardScaler and scaler.with_mean
-    zeros = np.zeros(scaler.n_features_in_)
-    factor = 1.0 / np.asarray(scaler.scale_, np.float64) if divided else zeros + 1.0
-    return _Affine(factor, -np.asarray(scaler.mean_, np.float64) * factor if shifted else zeros)
+    kind, zeros = type(scaler), np.zeros(scaler.n_features_in_)
+    if kind is MinMaxScaler:
+        return _Affine(zeros + scaler.scale_, zeros + scaler.min_)
+    has_factor = kind is MaxAbsScaler or scaler.with_std
+    has_shift = kind is not MaxAbsScaler and scaler.with_mean
+    factor = 1.0 / (zeros + scaler.scale_) if has_factor else zeros + 1.0
+    return _Affine(factor, -(zeros + scaler.mean_) * factor if has_shift else zeros)
 
 
 def _classes_of(classifier: Any) -> list[Any]:

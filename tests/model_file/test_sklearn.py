@@ -30,7 +30,12 @@ NAMES = np.array(["dog", "cat", "eel"])[CODES]
 TWO = CODES < 2
 
 
-def decisions(fitted: Any, x: np.ndarray) -> np.ndarray:
+def fresh(estimator: Any) -> Any:
+    """The same settings, not fitted."""
+    return sklearn.base.clone(estimator)
+
+
+def decisions(fitted: Any, x: Any) -> np.ndarray:
     """Differences of scores, from the first class: what both sides have of two classes and more."""
     values = np.asarray(fitted.decision_function(x), np.float64)
     if values.ndim == 1:
@@ -70,7 +75,7 @@ def test_a_model_becomes_an_estimator_that_decides_alike(num_classes: int, loss:
         np.testing.assert_allclose(fitted.predict_proba(X), shares, rtol=1e-4, atol=1e-6)
     else:
         assert type(fitted) is LinearSVC
-    assert sklearn.base.clone(fitted).get_params() == fitted.get_params()
+    assert fresh(fitted).get_params() == fitted.get_params()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float64"])
@@ -141,7 +146,7 @@ def test_a_fitted_classifier_becomes_a_model_that_decides_alike(
 ) -> None:
     part = TWO if num_classes == 2 else slice(None)
     x, labels = X[part].astype(np.float64), NAMES[part]
-    fitted = sklearn.base.clone(estimator).fit(x, labels)
+    fitted = fresh(estimator).fit(x, labels)
     ours = Model.from_sklearn(fitted)
     agree(ours, fitted, x)
     assert ours.loss == (of_two if num_classes == 2 else of_three)
@@ -214,8 +219,8 @@ def test_there_and_back_again(normalize_rows: bool) -> None:
 class Contrary(LogisticRegression):
     """Not what it is derived from."""
 
-    def predict(self, X: Any) -> np.ndarray:
-        return super().predict(X)[::-1]
+    def predict(self, X: Any) -> Any:
+        return np.asarray(super().predict(X))[::-1]
 
 
 def multinomial_of_two() -> Any:
