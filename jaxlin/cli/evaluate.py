@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import click
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxlin import losses
@@ -14,8 +17,9 @@ from jaxlin.cli.options import DATA_HELP, PATH, json_option, reading_options
 from jaxlin.cli.output import print_json, say, show
 from jaxlin.losses import Loss
 from jaxlin.model_file import Model, load_model
+from jaxlin.precision import float64_scope
 from jaxlin.report import tables
-from jaxlin.training import evaluate as evaluate_params
+from jaxlin.row_blocks import map_blocks
 
 _MOST_CLASSES_SHOWN = 20
 
@@ -28,6 +32,18 @@ def loss_of(model: Model) -> Loss | None:
     if model.margin is not None:
         loss = dataclasses.replace(loss, margin=model.margin)  # pyright: ignore[reportCallIssue, reportArgumentType]
     return loss
+
+
+def mean_loss(loss: Loss, scores: np.ndarray, labels: np.ndarray) -> float:
+    """The mean over the examples, of a loss a row of scores (N, C)."""
+    with float64_scope(scores.dtype == np.float64):
+        values = _losses(loss, jnp.asarray(scores), jnp.asarray(labels))
+    return float(np.mean(np.asarray(values), dtype=np.float64))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _losses(loss: Loss, scores: jax.Array, labels: jax.Array) -> jax.Array:
+    return map_blocks(lambda rows: loss(*rows), (scores, labels))
 
 
 split_option = click.option(
@@ -55,14 +71,10 @@ def evaluate(
     loss = loss_of(model)
     if loss is None:
         say(f"{model.loss} is not one of jaxlin's losses: its value is left out.")
-    predicted = np.argmax(model.scores(judged.x), axis=1)
-    is_right = predicted == judged.labels
+    scores = model.scores(judged.x)
+    is_right = np.argmax(scores, axis=1) == judged.labels
     accuracy = float(is_right.mean())
-    mean_loss = (
-        None
-        if loss is None
-        else float(evaluate_params(model.params, judged.x, judged.labels, loss=loss).objective)
-    )
+    value = None if loss is None else mean_loss(loss, scores, judged.labels)
     counts = np.bincount(judged.labels, minlength=len(model.classes))
     right = np.bincount(judged.labels[is_right], minlength=len(model.classes))
     shares = [float(r / n) if n else None for r, n in zip(right, counts, strict=True)]
@@ -74,7 +86,7 @@ def evaluate(
                 "split": judged.part,
                 "examples": len(judged.x),
                 "accuracy": accuracy,
-                "loss": mean_loss,
+                "loss": value,
                 "loss_name": model.loss,
                 "classes": list(model.classes),
                 "class_accuracy": shares,
@@ -82,8 +94,8 @@ def evaluate(
         )
         return
     row = {"examples": len(judged.x), "accuracy": accuracy}
-    if mean_loss is not None:
-        row["loss"] = mean_loss
+    if value is not None:
+        row["loss"] = value
     show(tables.results({judged.part: row}))
     if len(shares) <= _MOST_CLASSES_SHOWN:
         show(tables.classes(model.classes, shares))

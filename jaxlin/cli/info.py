@@ -31,6 +31,7 @@ def info(model_path: str, as_json: bool) -> None:
         "loss": model.loss,
         "margin": model.margin,
         "l2": model.l2,
+        "normalize_rows": model.normalize_rows,
         "scaling": model.scaling,
         "image_shape": model.image_shape,
         "feature_names": model.feature_names,
@@ -43,6 +44,11 @@ def info(model_path: str, as_json: bool) -> None:
     about["classes"] = _listed(model.classes)
     about["feature_names"] = None if model.feature_names is None else _listed(model.feature_names)
     about["scaling"] = f"{model.scaling}, folded into W and b: the model takes raw features"
+    about["normalize_rows"] = (
+        "yes: first, each row of features is divided by its l2 norm"
+        if model.normalize_rows
+        else None
+    )
     about["image_shape"] = (
         None if model.image_shape is None else " x ".join(map(str, model.image_shape))
     )

@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 
 FORMAT = "jaxlin.linear"
-FORMAT_VERSION = 1
+# A file is written in the lowest version that can say all of the model, so that as many readers as
+# possible take it. 1: W and b on features as they are. 2: with steps before them; l2 may be null.
+FORMAT_VERSION = 2
 
-# The metadata that hold a `Model`'s fields, each as JSON; and all there are.
+# The metadata that hold a `Model`'s fields, each as JSON; and all there are, by version.
 FIELDS = ("loss", "margin", "l2", "scaling", "classes", "image_shape", "feature_names", "versions")
-KEYS = {*FIELDS, "format", "format_version", "sha256"}
+KEYS = {1: {*FIELDS, "format", "format_version", "sha256"}}
+KEYS[2] = {*KEYS[1], "steps"}
+
+# The names of steps: each is a field of `Model` that is true or false.
+STEPS = ("normalize_rows",)
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 MAX_FILE_BYTES = 1 << 34

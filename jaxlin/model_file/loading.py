@@ -22,6 +22,7 @@ from jaxlin.model_file.layout import (
     KEYS,
     MAX_FILE_BYTES,
     MAX_HEADER_BYTES,
+    STEPS,
     sha256,
 )
 from jaxlin.model_file.model import Model
@@ -154,8 +155,9 @@ def _check_format(metadata: dict[str, str]) -> None:
             f"is of format version {int(version)}; this jaxlin reads versions up to "
             f"{FORMAT_VERSION}. Upgrade jaxlin to read it"
         )
-    if set(metadata) != KEYS:
-        missing, extra = KEYS - set(metadata), set(metadata) - KEYS
+    if set(metadata) != KEYS[int(version)]:
+        missing = KEYS[int(version)] - set(metadata)
+        extra = set(metadata) - KEYS[int(version)]
         raise _Damaged(f"its metadata lack {_listed(missing)}; unknown: {_listed(extra)}")
 
 
@@ -175,7 +177,9 @@ def _declared_bytes(name: str, about: Any) -> int:
         or len(shape) != wanted
         or not all(type(size) is int and 0 < size <= MAX_FILE_BYTES for size in shape)
     ):
-        raise _Damaged(f"{name} must have {wanted} dimensions, its shape is {str(shape)[:40]}")
+        raise _Damaged(
+            f"{name} must have {wanted} dimensions, none of them 0; its shape is {str(shape)[:40]}"
+        )
     return math.prod(shape) * DTYPES[code].itemsize
 
 
@@ -197,8 +201,23 @@ def _model(metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> Model:
     for name in ("classes", "image_shape", "feature_names"):
         if fields[name] is not None and not isinstance(fields[name], list):
             raise _Damaged(f"its {name} are not a list")
+    fields.update(_steps(metadata))
     with float64_scope(tensors["W"].dtype == np.float64):
         params = LinearParams(
             jnp.asarray(tensors["W"]), jnp.asarray(tensors["b"]) if "b" in tensors else None
         )
     return Model(params, **fields)
+
+
+def _steps(metadata: dict[str, str]) -> dict[str, bool]:
+    """What the model does before W and b, by name; a step left out would be another model."""
+    steps = _parse(metadata.get("steps", "[]"), "steps")
+    if not isinstance(steps, list) or not all(isinstance(step, str) for step in steps):
+        raise _Damaged("its steps are not a list of names")
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown or len(set(steps)) < len(steps):
+        raise _Damaged(
+            f"has steps that this jaxlin does not know: {_listed(unknown or steps)}; it knows "
+            f"{_listed(STEPS)}, once each"
+        )
+    return {step: step in steps for step in STEPS}

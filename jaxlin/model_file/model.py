@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import functools
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +15,16 @@ import numpy as np
 from jaxlin import checks
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, scores
+from jaxlin.model_file import fields
+from jaxlin.model_file.fields import Label, label_array
+from jaxlin.model_file.steps import unit_rows
 from jaxlin.precision import float64_scope
 from jaxlin.row_blocks import BLOCK_ROWS
 
-# NumPy's text arrays give every entry the room of the longest, and drop NULs at an entry's end.
-_MAX_FIXED_WIDTH = 256
-
-Label = str | int | float | bool
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.svm import LinearSVC
 
 
 def _versions() -> dict[str, str]:
@@ -38,51 +42,56 @@ class Model:
       loss: the name of the loss it was trained with, as in `jaxlin.losses`; a user's own loss goes
         by its `__name__`.
       margin: of a hinge loss, else None.
-      l2: lambda of the training.
+      l2: lambda of the training; None where it is not known.
       scaling: what the features went through in training, in words. It is in `params` already.
       image_shape: (H, W) or (H, W, 3) where a row of features is an image, else None.
       feature_names: D names, or None.
       versions: of the packages that it was trained with.
+      normalize_rows: whether each row of features is divided by its l2 norm before W and b, in the
+        dtype of these; a row of zeros stays zeros. In training a scaling came after it.
 
     Raises:
       InputError: one of these does not fit the others.
 
-    >>> params = LinearParams(jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+    >>> params = LinearParams(jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([0.0, -0.5]))
     >>> model = Model(params, classes=("cat", "dog"), loss="softmax_cross_entropy")
     >>> model.predict([[0.2, 0.9], [3.0, 1.0]]).tolist()
     ['dog', 'cat']
+    >>> unit = dataclasses.replace(model, normalize_rows=True)
+    >>> unit.scores([[30.0, 40.0]]).round(3).tolist()
+    [[0.6000000238418579, 0.30000001192092896]]
     """
 
     params: LinearParams
     classes: tuple[Label, ...]
     loss: str
     margin: float | None = None
-    l2: float = 0.0
+    l2: float | None = 0.0
     scaling: str = "none"
     image_shape: tuple[int, ...] | None = None
     feature_names: tuple[str, ...] | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=_versions)
+    normalize_rows: bool = False
 
     def __post_init__(self) -> None:
-        _check_params(self.params)
+        fields.check_params(self.params)
         num_classes, num_features = np.shape(self.params.W)
-        object.__setattr__(self, "classes", _as_classes(self.classes, num_classes))
+        object.__setattr__(self, "classes", fields.as_classes(self.classes, num_classes))
         for name in ("loss", "scaling"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} must be text, got {getattr(self, name)!r}.")
         if self.margin is not None:
             object.__setattr__(self, "margin", checks.check_positive("margin", self.margin))
-        if not _is_number(self.l2) or not (math.isfinite(self.l2) and self.l2 >= 0):
-            raise InputError(f"l2 must be finite and not negative, got {self.l2!r}.")
-        object.__setattr__(self, "l2", float(self.l2))
+        object.__setattr__(self, "l2", fields.as_l2(self.l2))
         if self.image_shape is not None:
-            object.__setattr__(self, "image_shape", _as_image_shape(self.image_shape, num_features))
+            shape = fields.as_image_shape(self.image_shape, num_features)
+            object.__setattr__(self, "image_shape", shape)
         if self.feature_names is not None:
-            names = _as_feature_names(self.feature_names, num_features)
+            names = fields.as_feature_names(self.feature_names, num_features)
             object.__setattr__(self, "feature_names", names)
-        texts = self.versions if isinstance(self.versions, dict) else {"": None}
-        if not all(isinstance(word, str) for pair in texts.items() for word in pair):
-            raise InputError(f"versions must be a dict of texts, got {self.versions!r}.")
+        fields.check_texts(self.versions)
+        if not isinstance(self.normalize_rows, bool):
+            raise InputError(f"normalize_rows must be True or False, got {self.normalize_rows!r}.")
 
     def scores(self, x: Any) -> np.ndarray:
         """The scores of some rows.
@@ -118,6 +127,110 @@ class Model:
         self._check_numbers(codes < 0)
         return label_array(self.classes)[codes]
 
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Model:
+        """The model that a fitted linear classifier of scikit-learn is.
+
+        Two classes, of which scikit-learn keeps one row w, become the rows -w/2 and w/2: their
+        scores differ by its decision. Scalers before the classifier are folded into W and b. The
+        dtype is that of its coefficients; lambda is known of few, and None of the others.
+
+        Args:
+          estimator: `LogisticRegression`, `LinearSVC`, `SGDClassifier` or `RidgeClassifier` (or
+            one of these with `CV`), or a `Pipeline` of `Normalizer`, then `StandardScaler`,
+            `MaxAbsScaler` or `MinMaxScaler`, then one of these.
+
+        Returns:
+          A `Model` with the same decisions. Of three classes or more, all but `LogisticRegression`
+          and `LinearSVC(multi_class="crammer_singer")` are one classifier a class against the
+          rest: their scores are no softmax, and `loss` says so.
+
+        Raises:
+          InputError: another estimator, one that is not fitted, or one that is not linear in the
+            features.
+
+        >>> from sklearn.linear_model import RidgeClassifier
+        >>> ridge = RidgeClassifier().fit([[0.0, 1.0], [1.0, 0.0]], ["cat", "dog"])
+        >>> Model.from_sklearn(ridge).predict([[0.1, 0.8]]).tolist()
+        ['cat']
+        """
+        from jaxlin.model_file.from_sklearn import fields_of
+
+        return cls(**fields_of(estimator))
+
+    def to_sklearn(self) -> LogisticRegression | LinearSVC | Pipeline:
+        """The same classifier as a fitted estimator of scikit-learn.
+
+        Returns:
+          `LogisticRegression` for softmax, `LinearSVC` for any other loss (it has no
+          probabilities); where `normalize_rows` is set, in a `Pipeline` after a `Normalizer`. Its
+          `classes_` are sorted, as scikit-learn's are, and the columns of its scores with them. Its
+          settings are the defaults, not those of the training.
+
+        Raises:
+          InputError: there is one class only.
+
+        >>> params = LinearParams(jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+        >>> model = Model(params, classes=("dog", "cat"), loss="weston_watkins_hinge", margin=1.0)
+        >>> model.to_sklearn().predict([[0.2, 0.9], [3.0, 1.0]]).tolist()
+        ['cat', 'dog']
+        """
+        from jaxlin.model_file.to_sklearn import fitted_estimator
+
+        return fitted_estimator(self)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Writes an ONNX file, in place of what was at `path`.
+
+        Its input `x` (N, D) has the dtype of the parameters, its output `scores` is (N, C), and a
+        softmax model has `probabilities` (N, C) too. The fields of the model, `classes` among them,
+        are its metadata, each as JSON. It is of operator set 13, which runtimes have read since the
+        end of 2020.
+
+        Args:
+          path: where; by custom `*.onnx`.
+
+        Raises:
+          ImportError: the package onnx is missing: `pip install 'jaxlin[onnx]'`.
+          InputError: the model is larger than an ONNX file can be (2 GB).
+          OSError: the file cannot be written.
+
+        >>> import onnx, tempfile
+        >>> model = Model(LinearParams(jnp.eye(2)), ("cat", "dog"), "softmax_cross_entropy")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.to_onnx(f"{folder}/pets.onnx")
+        ...     [node.op_type for node in onnx.load(f"{folder}/pets.onnx").graph.node]
+        ['Gemm', 'Softmax']
+        """
+        from jaxlin.model_file.to_onnx import write_onnx
+
+        write_onnx(self, path)
+
+    def to_numpy(self, path: str | os.PathLike[str]) -> None:
+        """Writes a NumPy archive, in place of what was at `path`; nothing in it is pickled.
+
+        It has `W` (C, D), `b` (C,) (zeros where there is none), `classes` (C,), `loss`,
+        `normalize_rows` and, where they are known, `feature_names` (D,).
+
+        Args:
+          path: where; by custom `*.npz`.
+
+        Raises:
+          InputError: a name that a NumPy array cannot hold as text.
+          OSError: the file cannot be written.
+
+        >>> import tempfile
+        >>> model = Model(LinearParams(jnp.eye(2)), ("cat", "dog"), "softmax_cross_entropy")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.to_numpy(f"{folder}/pets.npz")
+        ...     with np.load(f"{folder}/pets.npz", allow_pickle=False) as file:
+        ...         file["classes"][np.argmax([[0.2, 0.9]] @ file["W"].T + file["b"], axis=1)]
+        array(['dog'], dtype='<U3')
+        """
+        from jaxlin.model_file.to_numpy import write_archive
+
+        write_archive(self, path)
+
     def _check_numbers(self, is_nan: Any) -> None:
         """Refuses rows with a score that is no number."""
         if np.any(is_nan):
@@ -135,98 +248,25 @@ class Model:
             result: list[np.ndarray] = []
             for start in range(0, num_rows, BLOCK_ROWS):
                 # The last block is moved back to end with the data: one shape, compiled once.
-                moved = max(0, min(start, num_rows - BLOCK_ROWS))
-                block = np.asarray(function(self.params, features, np.int32(moved)))
-                result.append(block[start - moved :])
+                moved = np.int32(max(0, min(start, num_rows - BLOCK_ROWS)))
+                block = np.asarray(function(self.params, features, moved, self.normalize_rows))
+                result.append(block[start - int(moved) :])
             return np.concatenate(result)
 
 
-def _rows(features: jax.Array, start: jax.Array) -> jax.Array:
-    return jax.lax.dynamic_slice_in_dim(features, start, min(len(features), BLOCK_ROWS))
+@functools.partial(jax.jit, static_argnums=3)
+def _block_scores(
+    params: LinearParams, features: jax.Array, start: jax.Array, normalize_rows: bool
+) -> jax.Array:
+    size = min(len(features), BLOCK_ROWS)
+    rows = jax.lax.dynamic_slice_in_dim(features, start, size).astype(params.W.dtype)
+    return scores(params, unit_rows(rows) if normalize_rows else rows)
 
 
-@jax.jit
-def _block_scores(params: LinearParams, features: jax.Array, start: jax.Array) -> jax.Array:
-    return scores(params, _rows(features, start).astype(params.W.dtype))
-
-
-@jax.jit
-def _block_classes(params: LinearParams, features: jax.Array, start: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=3)
+def _block_classes(
+    params: LinearParams, features: jax.Array, start: jax.Array, normalize_rows: bool
+) -> jax.Array:
     """The class of each row, -1 where a score is NaN."""
-    values = _block_scores(params, features, start)
+    values = _block_scores(params, features, start, normalize_rows)
     return jnp.where(jnp.isnan(values).any(axis=-1), -1, jnp.argmax(values, axis=-1))
-
-
-def _check_params(params: Any) -> None:
-    if not isinstance(params, LinearParams):
-        raise InputError(f"params must be LinearParams(W, b), got {params!r}.")
-    shapes = [np.shape(leaf) for leaf in (params.W, params.b) if leaf is not None]
-    if len(shapes[0]) != 2 or 0 in shapes[0]:
-        raise InputError(f"W must have shape (C, D), got {shapes[0]}.")
-    if len(shapes) == 2 and shapes[1] != shapes[0][:1]:
-        raise InputError(f"b must have shape {shapes[0][:1]}, got {shapes[1]}.")
-    for name, leaf in (("W", params.W), ("b", params.b)):
-        if leaf is None:
-            continue
-        array = np.asarray(leaf)
-        if array.dtype not in (np.float32, np.float64) or array.dtype != params.W.dtype:
-            raise InputError(
-                f"W and b must both be float32 or both float64, got {name} of dtype {array.dtype}."
-            )
-        if not np.isfinite(array).all():
-            raise InputError(f"{name} holds NaN or infinity.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _as_classes(classes: Any, num_classes: int) -> tuple[Label, ...]:
-    if isinstance(classes, str | bytes) or not hasattr(classes, "__len__"):
-        raise InputError(f"classes must be a sequence of {num_classes} labels, got {classes!r}.")
-    labels = tuple(c.item() if isinstance(c, np.generic) else c for c in classes)
-    if len(labels) != num_classes:
-        raise InputError(f"classes must be {num_classes} labels, one a row, got {len(labels)}.")
-    kinds = sorted({type(label).__name__ for label in labels})
-    if len(kinds) > 1 or not isinstance(labels[0], str | int | float | bool):
-        raise InputError(
-            f"classes must be all text, all int, all float or all bool, got {' and '.join(kinds)}."
-        )
-    if isinstance(labels[0], float) and not all(map(math.isfinite, labels)):  # pyright: ignore[reportArgumentType]
-        raise InputError("classes must be finite.")
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise InputError(f"classes must differ, got {twice!r} twice.")
-    if type(labels[0]) is int and label_array(labels).dtype.kind not in "iu":
-        raise InputError("classes must fit into 64 bits.")
-    return labels
-
-
-def label_array(classes: tuple[Label, ...]) -> np.ndarray:
-    """The classes as NumPy has them; text that a fixed width does not hold stays an object."""
-    if isinstance(classes[0], str):
-        if any(len(c) > _MAX_FIXED_WIDTH or c.endswith("\0") for c in classes):  # pyright: ignore
-            return np.array(classes, dtype=object)
-        return np.array(classes)
-    return np.array(classes)
-
-
-def _as_image_shape(shape: Any, num_features: int) -> tuple[int, ...]:
-    try:
-        sizes = tuple(checks.check_count("image_shape", size) for size in shape)
-    except TypeError:
-        sizes = ()
-    if len(sizes) not in (2, 3) or (len(sizes) == 3 and sizes[2] != 3):
-        raise InputError(f"image_shape must be (H, W) or (H, W, 3), got {shape!r}.")
-    if math.prod(sizes) != num_features:
-        raise InputError(
-            f"image_shape {sizes} takes {math.prod(sizes)} features, but W has {num_features}."
-        )
-    return sizes
-
-
-def _as_feature_names(names: Any, num_features: int) -> tuple[str, ...]:
-    texts = () if isinstance(names, str) or not hasattr(names, "__len__") else tuple(names)
-    if len(texts) != num_features or not all(isinstance(name, str) for name in texts):
-        raise InputError(f"feature_names must be {num_features} texts, one a column of W.")
-    return tuple(map(str, texts))

@@ -20,9 +20,9 @@ from jaxlin.model_file.layout import (
     DTYPES,
     FIELDS,
     FORMAT,
-    FORMAT_VERSION,
     MAX_FILE_BYTES,
     MAX_HEADER_BYTES,
+    STEPS,
     as_json,
     sha256,
 )
@@ -46,6 +46,7 @@ def save_model(
     image_shape: tuple[int, ...] | None = None,
     feature_names: Any = None,
     scaling: str | None = None,
+    normalize_rows: bool = False,
 ) -> None:
     """Writes a model file, in place of what was at `path`; if anything fails, that stays.
 
@@ -56,6 +57,8 @@ def save_model(
       image_shape: (H, W) or (H, W, 3), for a `Fit` of images.
       feature_names: D names, for a `Fit`.
       scaling: what to call the scaling of a `Fit`; None finds a word.
+      normalize_rows: whether the rows of a `Fit` were divided by their l2 norms before it saw them;
+        the model then does that first.
 
     Raises:
       InputError: the parameters are not finite, or the arguments do not fit them.
@@ -73,6 +76,7 @@ def save_model(
         "image_shape": image_shape,
         "feature_names": feature_names,
         "scaling": scaling,
+        "normalize_rows": normalize_rows or None,
     }
     if isinstance(fit_or_model, Model):
         given = [name for name, value in extra.items() if value is not None]
@@ -93,6 +97,7 @@ def save_model(
             _scaling_in_words(fit_or_model) if scaling is None else scaling,
             image_shape,
             feature_names,
+            normalize_rows=normalize_rows,
         )
     else:
         raise InputError(f"save_model takes a Fit or a Model, got {fit_or_model!r}.")
@@ -122,10 +127,13 @@ def _as_bytes(model: Model) -> bytes:
     tensors = {
         name: np.asarray(leaf, DTYPES[code]) for name, leaf in leaves.items() if leaf is not None
     }
+    steps = [name for name in STEPS if getattr(model, name)]
+    version = 2 if steps or model.l2 is None else 1
     metadata = {
         "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        "format_version": str(version),
         **{name: as_json(getattr(model, name)) for name in FIELDS},
+        **({"steps": as_json(steps)} if version == 2 else {}),
     }
     metadata["sha256"] = sha256(metadata, tensors)
     header: dict[str, Any] = {"__metadata__": metadata}

@@ -132,7 +132,14 @@ GOOD = {"W": np.ones((2, 3), np.float32), "b": np.zeros(2, np.float32)}
         ({**GOOD, "b": np.zeros(3, np.float32)}, {}, "b must have shape"),
         ({**GOOD, "W": np.ones((2, 3), np.float16)}, {}, "F32 or F64"),
         ({**GOOD, "c": np.zeros(2, np.float32)}, {}, "W and b"),
-        (GOOD, {"format_version": "7"}, "format version 7; this jaxlin reads versions up to 1"),
+        ({**GOOD, "b": np.full(2, np.inf, np.float32)}, {}, r"b holds NaN or infinity.*\(0,\)"),
+        ({**GOOD, "W": np.ones((2, 4), np.float32)}, {"feature_names": "[1]"}, "must be 4 texts"),
+        ({**GOOD, "W": np.ones(6, np.float32)}, {}, "W must have 2 dimensions"),
+        ({**GOOD, "W": np.ones((0, 3), np.float32)}, {}, "none of them 0; its shape is .0, 3"),
+        ({**GOOD, "W": np.ones((2, 3), np.int64)}, {}, "F32 or F64, it is I64"),
+        ({"b": GOOD["b"]}, {}, "W and b, or W alone; it holds 'b'"),
+        (GOOD, {"format_version": "7"}, "format version 7; this jaxlin reads versions up to 2"),
+        (GOOD, {"format_version": "-1"}, "format version that is no number: '-1'"),
         (GOOD, {"format": "other"}, "format"),
         (GOOD, {"classes": as_json(["a", "a"])}, "twice"),
         (GOOD, {"l2": "-1"}, "l2"),
@@ -157,10 +164,56 @@ def test_a_file_of_another_program_a_huge_header_and_no_file_at_all_are_refused(
     path.write_bytes((2**63).to_bytes(8, "little") + b"{}")
     with pytest.raises(jaxlin.DataFormatError, match="promise a header"):
         jaxlin.load_model(path)
+    path.write_bytes(b"")
     os.mkfifo(tmp_path / "pipe")
-    for name in ("pipe", "missing", "."):
-        with pytest.raises(jaxlin.DataFormatError):
+    (tmp_path / "loop").symlink_to("loop")
+    for name, words in (
+        ("m", "was cut off: it has 0 bytes"),
+        ("pipe", "is not a regular file"),
+        ("/dev/zero", "is not a regular file"),
+        ("loop", "cannot be read"),
+        ("missing", "cannot be read: No such file"),
+        (".", "directory|regular"),
+    ):
+        with pytest.raises(jaxlin.DataFormatError, match=words):
             jaxlin.load_model(tmp_path / name)
+
+
+# As it was written before there were steps; what it holds is `MODEL`.
+OF_VERSION_1 = {
+    "classes": '["cat","dog"]',
+    "feature_names": "null",
+    "format": "jaxlin.linear",
+    "format_version": "1",
+    "image_shape": "null",
+    "l2": "0.1",
+    "loss": '"softmax_cross_entropy"',
+    "margin": "null",
+    "scaling": '"none"',
+    "sha256": "00db1d41de5a508a2f2448a379e30b7270a4fc95c344483e0fa1638d58685d84",
+    "versions": '{"jax":"0.10.2","jaxlin":"0.1.0","numpy":"2.4.6"}',
+}
+
+
+def test_a_file_of_version_1_is_what_it_was(tmp_path: Path) -> None:
+    leaves = {"W": np.asarray(MODEL.params.W), "b": np.asarray(MODEL.params.b)}
+    safetensors.numpy.save_file(leaves, tmp_path / "m", OF_VERSION_1)
+    model = jaxlin.load_model(tmp_path / "m")
+    versions = {"jax": "0.10.2", "jaxlin": "0.1.0", "numpy": "2.4.6"}
+    assert same(model, dataclasses.replace(MODEL, versions=versions))
+    assert model.normalize_rows is False
+
+
+def test_a_damaged_number_is_told_by_the_checksum(tmp_path: Path) -> None:
+    jaxlin.save_model(tmp_path / "m", MODEL)
+    content = bytearray((tmp_path / "m").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "m").write_bytes(content)
+    with pytest.raises(jaxlin.DataFormatError, match="its SHA-256 is not that of what it holds"):
+        jaxlin.load_model(tmp_path / "m")
+    (tmp_path / "m").write_bytes(content[:-1])
+    with pytest.raises(jaxlin.DataFormatError, match=r"cut off.*tensors take 32 bytes.*has 31"):
+        jaxlin.load_model(tmp_path / "m")
 
 
 def test_other_programs_can_read_the_tensors(tmp_path: Path) -> None:
