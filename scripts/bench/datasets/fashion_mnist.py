@@ -18,13 +18,18 @@ SCALE = float(np.float32(1 / 255))
 
 
 @functools.cache
-def _read() -> Any:
-    """The files, brought by `scripts/fashion-mnist` where they are not there yet."""
-    folder = Path(os.environ.get("FASHION_MNIST") or _PROJECT / ".bench" / "fashion-mnist")
+def folder() -> Path:
+    """Where the files are, brought by `scripts/fashion-mnist` where they are not there yet."""
+    found = Path(os.environ.get("FASHION_MNIST") or _PROJECT / ".bench" / "fashion-mnist")
     subprocess.run(
-        [_PROJECT / "scripts" / "fashion-mnist", folder], check=True, stdout=subprocess.DEVNULL
+        [_PROJECT / "scripts" / "fashion-mnist", found], check=True, stdout=subprocess.DEVNULL
     )
-    return jaxlin.data.load(folder)
+    return found
+
+
+@functools.cache
+def _read() -> Any:
+    return jaxlin.data.load(folder())
 
 
 class Dataset(BaseDataset):
