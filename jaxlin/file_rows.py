@@ -221,7 +221,7 @@ class FileRows(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _fill(self, file: io.FileIO, array: np.ndarray, place: int) -> None:
         """Fills an array with the numbers of the file from number `place` on."""
-        left = memoryview(array.reshape(-1).view(np.uint8))
+        left = array.reshape(-1).view(np.uint8).data
         file.seek(self.offset + place * self.itemsize)
         while left:
             count = file.readinto(left)

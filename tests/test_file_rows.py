@@ -31,7 +31,7 @@ def numbers(dtype: Any = np.float32) -> np.ndarray:
 def in_file(folder: Path, x: np.ndarray, by_column: bool = False) -> FileRows:
     path = folder / "x.bin"
     path.write_bytes(b"head" + x.tobytes("F" if by_column else "C"))
-    return FileRows(str(path), x.dtype, *x.shape, 4, file_mark(str(path)), by_column)
+    return FileRows(str(path), x.dtype, len(x), x.shape[1], 4, file_mark(str(path)), by_column)
 
 
 @pytest.fixture(autouse=True)

@@ -95,7 +95,7 @@ def rows_shape(
     """(N, D) of features that are stored in this shape, and that of an image where they are."""
     if dtype.kind not in "biuf" and not is_floating_dtype(dtype):
         raise DataFormatError(f"{name} must hold numbers, it holds {dtype}", path=path)
-    is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+    is_image = len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3))
     if len(shape) != 2 and not is_image:
         raise DataFormatError(
             f"{name} must have shape (N, D), or (N, H, W) or (N, H, W, 3) for images, got {shape}",
@@ -106,7 +106,7 @@ def rows_shape(
     matrix = (shape[0], math.prod(shape[1:]))
     if not is_image:
         return matrix, None
-    return matrix, tuple(shape[1:3] if len(shape) == 3 or shape[3] == 1 else shape[1:])
+    return matrix, tuple(shape[1:3] if len(shape) == 3 or shape[-1] == 1 else shape[1:])
 
 
 def as_rows(x: np.ndarray, path: str, name: str = "x") -> tuple[np.ndarray, tuple[int, ...] | None]:
