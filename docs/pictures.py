@@ -207,7 +207,7 @@ def passes() -> Figure:
         ("SGD, batches of 32: 43 steps a pass", solvers.SGD(optax.sgd(0.5), 32, count), TEST),
     )
     objective = jaxlin.Objective(loss, 1e-4)
-    features = scaling(train.x)
+    features = scaling(np.asarray(train.x))
     for name, solver, color in methods:
         # What the history has are means over batches as they passed: here each point is the
         # objective over all of the data at the parameters after a pass.

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlin.errors import InputError
+from jaxlin.file_rows import FileRows
 
 
 def is_floating_dtype(dtype: Any) -> bool:
@@ -20,8 +21,10 @@ def is_floating_dtype(dtype: Any) -> bool:
     return bool(jnp.issubdtype(dtype, jnp.floating))
 
 
-def numeric_array(x: Any, name: str) -> np.ndarray | jax.Array:
-    """JAX arrays as they are, all else as a NumPy array; of a native dtype of real numbers."""
+def numeric_array(x: Any, name: str) -> Any:
+    """JAX arrays and `FileRows` as they are, all else as a NumPy array; real numbers, native."""
+    if isinstance(x, FileRows):
+        return x
     array = x if isinstance(x, jax.Array) else as_numpy(x, name)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise InputError(f"Complex data not supported\n{array}\n")

@@ -26,6 +26,7 @@ from jaxlin.arrays import (
     refuse_text,
 )
 from jaxlin.errors import InputError
+from jaxlin.file_rows import FileRows, check_map
 from jaxlin.precision import float64_scope
 
 _BLOCK_BYTES = 1 << 24
@@ -43,8 +44,8 @@ def as_features(
 ) -> jax.Array:
     """Features (N, D) as the engine keeps them, or an error that says what is wrong with them.
 
-    Integers up to 32 bits, booleans and half-width floats stay as they are. Everything else
-    becomes `compute_dtype`.
+    They are copied once: rows in a file (`FileRows`) are read to where they stay. Integers up to 32
+    bits, booleans and half-width floats stay as they are. Everything else becomes `compute_dtype`.
 
     Args:
       x: anything array-like.
@@ -56,6 +57,7 @@ def as_features(
     Raises:
       InputError: not two-dimensional, empty, not numeric, not finite, or too large.
       TypeError: `np.matrix`.
+      DataFormatError: the file that they are in was changed or cut short.
     """
     if isinstance(x, Tracer):
         raise InputError(f"{name} is being traced by JAX: fit runs on arrays, outside of jit.")
@@ -71,33 +73,47 @@ def as_features(
             converted = array.astype(kept)
             finite = bool(jnp.isfinite(converted).all()) if is_floating_dtype(kept) else True
         else:
-            converted = _aligned_copy(np.asarray(array), kept, order)
+            source = array if isinstance(array, FileRows) else np.asarray(array)
+            converted = _aligned_copy(source, kept, order)
             finite = not is_floating_dtype(kept) or all(
                 np.isfinite(block.astype(np.float32) if block.dtype.itemsize < 4 else block).all()
                 for block in _row_blocks(converted)
             )
         if not finite:
-            _raise_not_finite(np.asarray(array), kept, name)
+            _raise_not_finite(array, kept, name)
         # It is nobody else's, so that the device may keep it where it is.
         return jax.device_put(converted)
 
 
-def _aligned_copy(array: np.ndarray, dtype: np.dtype, order: np.ndarray | None) -> np.ndarray:
+def _aligned_copy(
+    array: np.ndarray | FileRows, dtype: np.dtype, order: np.ndarray | None
+) -> np.ndarray:
     """A private C-ordered copy that begins where a device can take it over without another copy."""
     size = array.size * dtype.itemsize
     buffer = np.empty(size + _ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % _ALIGNMENT
     copy = buffer[start : start + size].view(dtype).reshape(array.shape)
-    if order is None:
-        with np.errstate(over="ignore"):
-            copy[...] = array
+    place = None  # of each row, in the copy
+    if order is not None:
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order), dtype=order.dtype)
+    if isinstance(array, FileRows):  # in the order of the file, whatever that of the copy
+        for start, block in array.blocks():
+            part = slice(start, start + len(block))
+            with np.errstate(over="ignore"):
+                copy[part if place is None else place[part]] = block
+        return copy
+    if order is None or place is None:
+        for part in _row_parts(array, _BLOCK_BYTES):
+            check_map(array)
+            with np.errstate(over="ignore"):
+                copy[part] = array[part]
         return copy
 
     can_take = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
-    place = np.empty_like(order)  # of each row, in the copy
-    place[order] = np.arange(len(order), dtype=order.dtype)
 
     def fill(part: slice) -> None:
+        check_map(array)
         if can_take:  # another mode would fill a buffer of its own first
             np.take(array, order[part], axis=0, out=copy[part], mode="clip")
         else:  # which `take` would copy, all of it, for each part
@@ -105,11 +121,9 @@ def _aligned_copy(array: np.ndarray, dtype: np.dtype, order: np.ndarray | None) 
                 copy[place[part]] = array[part].astype(dtype, order="C")
 
     block_bytes = _BLOCK_BYTES if can_take else _BLOCK_BYTES // 4  # in the caches
-    rows = max(1, block_bytes // max(1, array.shape[1] * array.itemsize))
-    parts = [slice(first, first + rows) for first in range(0, len(array), rows)]
     # NumPy lets go of the interpreter while it copies; memory answers two readers twice as fast.
     with concurrent.futures.ThreadPoolExecutor(_COPYING_THREADS) as threads:
-        list(threads.map(fill, parts))
+        list(threads.map(fill, _row_parts(array, block_bytes)))
     return copy
 
 
@@ -121,20 +135,29 @@ def _kept_dtype(dtype: Any, compute_dtype: Any) -> np.dtype:
     return dtype if narrow_integer or half else np.dtype(compute_dtype)
 
 
-def _row_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    rows = max(1, _BLOCK_BYTES // max(1, array.shape[1] * array.itemsize))
+def _row_parts(array: np.ndarray | FileRows, block_bytes: int) -> Iterator[slice]:
+    rows = max(1, block_bytes // max(1, array.shape[1] * array.itemsize))
     for start in range(0, len(array), rows):
-        yield array[start : start + rows]
+        yield slice(start, start + rows)
 
 
-def _raise_not_finite(array: np.ndarray, kept: np.dtype, name: str) -> None:
-    with np.errstate(over="ignore"):
-        values = array.astype(np.float64)
-    if np.isnan(values).any():
-        raise InputError(f"Input {name} contains NaN.")
+def _row_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    for part in _row_parts(array, _BLOCK_BYTES):
+        yield array[part]
+
+
+def _raise_not_finite(array: Any, kept: np.dtype, name: str) -> None:
+    rows = array if isinstance(array, FileRows) else np.asarray(array)
+    largest = 0.0
+    for part in _row_parts(rows, _BLOCK_BYTES):
+        with np.errstate(over="ignore"):
+            values = rows[part].astype(np.float64)
+        if np.isnan(values).any():
+            raise InputError(f"Input {name} contains NaN.")
+        largest = max(largest, float(np.abs(values).max()))
     hint = ""
-    if np.isfinite(values).all() and kept != np.float64:
-        hint = f" Its largest value is {np.abs(values).max():.3g}; pass dtype=jnp.float64."
+    if np.isfinite(largest) and kept != np.float64:
+        hint = f" Its largest value is {largest:.3g}; pass dtype=jnp.float64."
     raise InputError(f"Input {name} contains infinity or a value too large for {kept!r}.{hint}")
 
 

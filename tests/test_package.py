@@ -32,6 +32,7 @@ ORDER = (
         "outcomes",
         "later",
         "files",
+        "file_rows",
         "arrays",
         "precision",
         "captured",
@@ -182,7 +183,10 @@ def test_every_public_name_is_described() -> None:
 
 
 # Nobody makes these: the examples of the functions that give them show them.
-GIVEN = {"EpochReport", "Evaluation", "Fit", "History", "Problem", "Sweep", "SweepReport"}
+GIVEN = {
+    *("EpochReport", "Evaluation", "Fit", "History", "Problem", "RowStream", "Sweep"),
+    "SweepReport",
+}
 
 
 def test_every_public_function_and_class_has_an_example() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxlin import data
 from jaxlin.cli import names
-from jaxlin.cli.options import reading
+from jaxlin.cli.options import READING, reading
 from jaxlin.data.dataset import Dataset
 from jaxlin.data.values import check_range
 from jaxlin.gradients.report import GradientReport
@@ -49,7 +49,7 @@ def read_examples(source: str, options: dict[str, Any], count: int | None) -> Ex
     dataset = data.load(
         source,
         seed=options["seed"],
-        **reading({name: options[name] for name in ("labels", "label_column", "num_features")}),
+        **reading({name: options[name] for name in READING}),
     )
     train, dtype = dataset.train, options["dtype"]
     check_range(train.x, dtype, dataset.name, "Take --dtype float64, or divide the features.")

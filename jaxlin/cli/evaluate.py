@@ -66,8 +66,7 @@ def evaluate(
 ) -> None:
     """Judge MODEL on DATA: on the test set where DATA have one, else on all of DATA."""
     model = load_model(model_path)
-    judged = examples_for(model, source, split, options, needs_labels=True)
-    assert judged.labels is not None
+    judged = examples_for(model, source, split, options)
     loss = loss_of(model)
     if loss is None:
         say(f"{model.loss} is not one of jaxlin's losses: its value is left out.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,20 +21,18 @@ class Judged:
     """Examples for a model.
 
     Attributes:
-      x: raw features (N, D).
-      labels: class indices of the model (N,), or None where the data have none.
+      x: raw features (N, D), an array or where they are on the disk.
+      labels: class indices of the model (N,).
       part: `"test"`, `"train"` or `"all"`: which part of the data they are.
     """
 
-    x: np.ndarray
-    labels: np.ndarray | None
+    x: np.ndarray | data.FileRows
+    labels: np.ndarray
     part: str
 
 
-def examples_for(
-    model: Model, source: str, split: str | None, options: dict[str, Any], *, needs_labels: bool
-) -> Judged:
-    """Reads DATA for a model: the test set where DATA have one, or what `split` says.
+def examples_for(model: Model, source: str, split: str | None, options: dict[str, Any]) -> Judged:
+    """Reads DATA for a model, labels too: the test set where DATA have one, or what `split` says.
 
     Raises:
       DataFormatError: the data cannot be read, or do not fit the model.
@@ -49,14 +48,39 @@ def examples_for(
     x, labels = (raw.test_x, raw.test_labels) if part == "test" else (raw.x, raw.labels)
     if x is None:
         raise DataFormatError("has no test set of its own", path=source)
-    if labels is None and needs_labels:
+    if labels is None:
         raise DataFormatError(
-            "has no labels to compare with; for a table say --label-column, for .npy --labels",
+            "has no labels to compare with; say where they are: --label-column NAME, or for "
+            "features alone --labels FILE",
             path=source,
         )
+    _check_range(model, x, source)
+    return Judged(x, encode_as(labels, model.classes, source), part)
+
+
+def rows_for(
+    model: Model, source: str, split: str | None, options: dict[str, Any], block_rows: int
+) -> data.RowStream:
+    """The features of DATA for a model, a block of rows at a time; which part, as above.
+
+    Raises:
+      DataFormatError: the data cannot be read, or do not fit the model.
+    """
+    options = {**reading(options), "num_features": model.params.num_features}
+    found = data.stream(source, split=split, block_rows=block_rows, **options)
+    names = found.feature_names
+    # Where there are not as many, that is said of the first block.
+    if names is not None and len(names) == model.params.num_features:
+        check_feature_names(model.feature_names, names, source)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for block in found.blocks:
+            _check_range(model, block, source)
+            yield block
+
+    return found._replace(blocks=blocks())
+
+
+def _check_range(model: Model, x: np.ndarray | data.FileRows, source: str) -> None:
     dtype = str(model.params.W.dtype)
     check_range(x, dtype, source, f"The model was trained in {dtype}.")
-    codes = (
-        encode_as(labels, model.classes, source) if labels is not None and needs_labels else None
-    )
-    return Judged(x, codes, part)

@@ -13,6 +13,7 @@ from jaxlin.cli.options import (
     DATA_HELP,
     PATH,
     POSITIVE,
+    READING,
     json_option,
     l2_option,
     loss_option,
@@ -64,7 +65,7 @@ def ladder(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     dataset = data.load(
         source,
         seed=options["seed"],
-        **reading({name: options[name] for name in ("labels", "label_column", "num_features")}),
+        **reading({name: options[name] for name in READING}),
     )
     _, scaling = names.make_scaling(options["scaling"], dataset)
     console = message_console()

@@ -14,8 +14,11 @@ from jaxlin.cli import names
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 DATA_HELP = """DATA is `digits` (built in); an .npz with x and y, or x_train, y_train, x_test and
-y_test; an .npy with --labels; a .csv or .tsv with --label-column; svmlight/LIBSVM text; a folder
-of IDX files (MNIST, Fashion-MNIST); or a folder of CIFAR-10 binary batches."""
+y_test; an .npy with --labels; a .safetensors with tensors that are called so, or features,
+embeddings, layer0 and labels; a .parquet, .arrow or .feather with a column of lists, or a column a
+feature, and one called label (pip install 'jaxlin[parquet]'); a .csv or .tsv with --label-column;
+svmlight/LIBSVM text; a folder of IDX files (MNIST, Fashion-MNIST); or a folder of CIFAR-10 binary
+batches."""
 
 
 # Python's own `float` and `int` take 1_000, nan and the digits of any script.
@@ -129,16 +132,24 @@ picture_option = path_option("--picture", help="The picture.  [default: as --out
 no_picture_option = click.option("--no-picture", is_flag=True, help="Write no picture.")
 
 
+READING = ("labels", "label_column", "num_features", "layer")
+
+
 def reading_options(command: _F) -> _F:
     """How to read DATA."""
     for option in reversed(
         (
-            path_option("--labels", help="Labels of an .npy file, in another .npy file."),
+            path_option("--labels", help="An .npy file of labels, where DATA are features alone."),
             click.option(
                 "--label-column",
                 metavar="NAME",
-                help="Column of a CSV or TSV file with the labels: its name, or its number from 0 "
-                "(-1 is the last).",
+                help="Column of a table with the labels: its name, or its number from 0 (-1 is the "
+                "last).",
+            ),
+            click.option(
+                "--layer",
+                metavar="NAME",
+                help="Which features, where a .safetensors, .parquet or .arrow has several.",
             ),
             click.option("--num-features", type=COUNT, help="Number of features of svmlight text."),
         )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from jaxlin import data
-from jaxlin.cli.options import SHARE, path_option, reading, reading_options
+from jaxlin.cli.options import READING, SHARE, path_option, reading, reading_options
 from jaxlin.cli.output import say
 from jaxlin.data.dataset import Dataset
 from jaxlin.data.values import check_range
@@ -57,7 +57,7 @@ def load_splits(source: str, options: dict[str, Any], validation: float) -> Data
         validation=validation,
         test_share=options["test_share"],
         seed=options["seed"],
-        **reading({name: options[name] for name in ("labels", "label_column", "num_features")}),
+        **reading({name: options[name] for name in READING}),
     )
     for split in (dataset.train, dataset.validation, dataset.test):
         if split is not None:

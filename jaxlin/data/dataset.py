@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from jaxlin.data.labels import Label
+from jaxlin.file_rows import FileRows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -14,14 +15,14 @@ class Split:
     """Some of the examples.
 
     Attributes:
-      x: features (N, D), in the dtype of the source.
+      x: features (N, D), in the dtype of the source; large ones stay in their file.
       labels: class indices 0..C-1, int32 (N,).
 
     >>> len(Split(np.zeros((3, 2)), np.zeros(3, np.int32)))
     3
     """
 
-    x: np.ndarray
+    x: np.ndarray | FileRows
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -29,7 +30,8 @@ class Split:
 
     def take(self, rows: np.ndarray) -> Split:
         """The examples in these rows."""
-        return Split(self.x[rows], self.labels[rows])
+        x = self.x.select(rows) if isinstance(self.x, FileRows) else self.x[rows]
+        return Split(x, self.labels[rows])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

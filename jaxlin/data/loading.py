@@ -25,6 +25,7 @@ def load(
     test_labels: str | os.PathLike[str] | None = None,
     label_column: str | int | None = None,
     num_features: int | None = None,
+    layer: str | None = None,
     validation: float = 0.0,
     test_share: float = 0.25,
     seed: int = 0,
@@ -36,9 +37,10 @@ def load(
       test: a file of the same kind that holds the test set. Without one, the test set is the one
         that the source itself has; else it is drawn from the examples.
       labels: as for `read`.
-      test_labels: the `.npy` labels of an `.npy` test file.
+      test_labels: the `.npy` labels of the test file, where it has none itself.
       label_column: as for `read`.
       num_features: as for `read`.
+      layer: as for `read`.
       validation: the share of the training examples to set apart, stratified; 0 for none.
       test_share: the share to draw where there is no test set, stratified; 0 for none.
       seed: of the draws, from 0 to 2**32 - 1.
@@ -61,13 +63,15 @@ def load(
             raise InputError(f"{name} must be a share from 0 to below 1, got {share!r}.")
     if isinstance(seed, bool) or not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
         raise InputError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}.")
-    raw = read(source, labels=labels, label_column=label_column, num_features=num_features)
+    raw = read(
+        source, labels=labels, label_column=label_column, num_features=num_features, layer=layer
+    )
     path = os.fspath(source)
     train_labels = raw.labels
     if train_labels is None:
         raise DataFormatError(_no_labels(path), path=path)
     if test is not None:
-        raw = _with_test(raw, path, os.fspath(test), test_labels, label_column)
+        raw = _with_test(raw, os.fspath(test), test_labels, label_column, layer)
     elif test_labels is not None:
         raise InputError("test_labels belongs to test, which was not given.")
     classes, everything = _encode(raw, train_labels, path)
@@ -122,12 +126,20 @@ def _no_labels(path: str, *, is_test: bool = False) -> str:
         "table": "say which column they are in: label_column (--label-column NAME)",
         "npy": f"give the .npy file that they are in: {file}",
         "npz": "training needs y beside x, or y_train beside x_train",
+        "safetensors": "training needs a tensor that is called y, labels or targets, another that "
+        f"label_column (--label-column NAME) names, or an .npy file of them: {file}",
+        "arrow": "training needs a column that is called y, labels or targets, another that "
+        f"label_column (--label-column NAME) names, or an .npy file of them: {file}",
     }
     return f"has no labels; {how.get(kind, 'training needs them')}"
 
 
 def _with_test(
-    raw: RawData, path: str, test: str, test_labels: Any, label_column: str | int | None
+    raw: RawData,
+    test: str,
+    test_labels: Any,
+    label_column: str | int | None,
+    layer: str | None,
 ) -> RawData:
     """The same data with a test set from a file of its own."""
     other = read(
@@ -135,6 +147,7 @@ def _with_test(
         labels=test_labels,
         label_column=label_column,
         num_features=raw.x.shape[1],
+        layer=layer,
     )
     check_feature_names(raw.feature_names, other.feature_names, test)
     # A file that is itself in two parts is asked for what it calls its test set.

@@ -6,13 +6,16 @@ import dataclasses
 
 import numpy as np
 
+from jaxlin.file_rows import FileRows
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RawData:
     """The content of a file or folder of examples.
 
     Attributes:
-      x: features (N, D), in the dtype of the file.
+      x: features (N, D), in the dtype of the file; large ones of .npy and safetensors files stay
+        there, as `FileRows`.
       labels: as written, (N,): integers, text, ...; None where there are none.
       test_x: features of a test set that the file brings with it (N', D), or None.
       test_labels: its labels (N',), or None.
@@ -25,9 +28,9 @@ class RawData:
     ['cat', 'dog']
     """
 
-    x: np.ndarray
+    x: np.ndarray | FileRows
     labels: np.ndarray | None = None
-    test_x: np.ndarray | None = None
+    test_x: np.ndarray | FileRows | None = None
     test_labels: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     image_shape: tuple[int, ...] | None = None

@@ -9,10 +9,12 @@ from typing import Any
 from jaxlin.data.builtin import BUILTIN
 from jaxlin.data.opening import read_start
 from jaxlin.data.raw import RawData
+from jaxlin.data.readers.arrow import arrow_layers, read_arrow
 from jaxlin.data.readers.cifar10 import is_cifar10_folder, read_cifar10_folder
 from jaxlin.data.readers.idx import is_idx_folder, read_idx_folder
 from jaxlin.data.readers.npy import read_npy_pair
 from jaxlin.data.readers.npz import read_npz
+from jaxlin.data.readers.safetensors_file import read_safetensors, safetensors_layers
 from jaxlin.data.readers.svmlight import read_svmlight
 from jaxlin.data.readers.table import read_table
 from jaxlin.data.values import check_finite
@@ -26,9 +28,14 @@ _KINDS = {
     ".svm": "svmlight",
     ".svmlight": "svmlight",
     ".libsvm": "svmlight",
+    ".safetensors": "safetensors",
+    ".parquet": "arrow",
+    ".arrow": "arrow",
+    ".feather": "arrow",
 }
 _READABLE = (
-    "an .npz, an .npy with labels in another, a .csv or .tsv, svmlight/LIBSVM text, a folder of "
+    "an .npz, an .npy with labels in another, .safetensors, .parquet, .arrow or .feather, a .csv "
+    "or .tsv, svmlight/LIBSVM text, a folder of "
     f"IDX files (MNIST), a folder of CIFAR-10 binary batches, or {' or '.join(BUILTIN)}"
 )
 
@@ -39,15 +46,21 @@ def read(
     labels: str | os.PathLike[str] | None = None,
     label_column: str | int | None = None,
     num_features: int | None = None,
+    layer: str | None = None,
 ) -> RawData:
     """The arrays of a data file or folder, or of a built-in data set, as they are.
 
     Args:
       source: `"digits"`, or a path; what kind of file it is is told by its ending, else by how it
         begins.
-      labels: an `.npy` file of labels, for an `.npy` file of features.
-      label_column: of a CSV or TSV file: its name, or its number from 0.
+      labels: an `.npy` file of labels, for features in an `.npy`, safetensors, Parquet or Arrow
+        file that has none.
+      label_column: of a CSV or TSV file: its name, or its number from 0. Of a Parquet or Arrow file
+        too, and the name of a safetensors file's tensor, where it is not called y, labels or
+        targets.
       num_features: D. Svmlight text does not say it; other files must have as many.
+      layer: which features, where a safetensors, Parquet or Arrow file has several
+        (`feature_layers` gives their names).
 
     Returns:
       `RawData`, in the dtype of the file.
@@ -61,26 +74,63 @@ def read(
     """
     name = os.fspath(source)
     kind = kind_of(name)
-    for option, value, taker in (
-        ("labels", labels, "npy"),
-        ("label_column", label_column, "table"),
-    ):
-        if value is not None and kind != taker:
-            raise InputError(f"{option} is of no use for {name}, which is read as {_WORDS[kind]}.")
-    raw = _read_kind(kind, name, labels, label_column, num_features)
+    check_options(name, kind, labels=labels, label_column=label_column, layer=layer)
+    raw = read_kind(kind, name, labels, label_column, num_features, layer)
     check_finite(raw.x, name)
     if raw.test_x is not None:
         check_finite(raw.test_x, name, "the test set")
-    if num_features is not None and raw.x.shape[1] != num_features:
-        raise DataFormatError(
-            f"has {raw.x.shape[1]} features, but {num_features} are expected", path=name
-        )
+    check_width(raw.x.shape[1], num_features, name)
     return raw
 
 
-def _read_kind(
-    kind: str, name: str, labels: Any, label_column: str | int | None, num_features: int | None
+def feature_layers(
+    source: str | os.PathLike[str], *, label_column: str | int | None = None
+) -> tuple[str, ...]:
+    """The names that `layer` can have, for `read` and `load`.
+
+    Args:
+      source: as for `read`.
+      label_column: as for `read`.
+
+    Returns:
+      One name for each tensor of features of a safetensors file, or for each column of lists of a
+      Parquet or Arrow file; none where a file has one set of features only, without a name.
+
+    Raises:
+      DataFormatError: the file cannot be read, or does not hold what its format promises.
+
+    >>> feature_layers("digits")
+    ()
+    """
+    name = os.fspath(source)
+    kind = kind_of(name)
+    if kind == "safetensors":
+        return safetensors_layers(name, label_column)
+    return arrow_layers(name) if kind == "arrow" else ()
+
+
+def check_options(name: str, kind: str, **options: Any) -> None:
+    """Raises `InputError` for an option, given by name, that this kind of file does not take."""
+    for option, value in options.items():
+        if value is not None and kind not in _TAKERS[option]:
+            raise InputError(f"{option} is of no use for {name}, which is read as {_WORDS[kind]}.")
+
+
+def check_width(width: int, num_features: int | None, path: str) -> None:
+    """Raises `DataFormatError` where there are not as many features as there have to be."""
+    if num_features is not None and width != num_features:
+        raise DataFormatError(f"has {width} features, but {num_features} are expected", path=path)
+
+
+def read_kind(
+    kind: str,
+    name: str,
+    labels: Any,
+    label_column: str | int | None,
+    num_features: int | None,
+    layer: str | None,
 ) -> RawData:
+    """What `read` gives for a kind of source, before it looks at the numbers."""
     if kind == "builtin":
         return BUILTIN[name]()
     if kind == "idx":
@@ -93,9 +143,18 @@ def _read_kind(
         return read_npy_pair(name, labels)
     if kind == "table":
         return read_table(name, label_column)
+    if kind == "safetensors":
+        return read_safetensors(name, label_column, layer, labels)
+    if kind == "arrow":
+        return read_arrow(name, label_column, layer, labels)
     return read_svmlight(name, num_features)
 
 
+_TAKERS = {
+    "labels": ("npy", "safetensors", "arrow"),
+    "label_column": ("table", "safetensors", "arrow"),
+    "layer": ("safetensors", "arrow"),
+}
 _WORDS = {
     "builtin": "built-in data",
     "idx": "a folder of IDX files",
@@ -104,6 +163,8 @@ _WORDS = {
     "npy": "an .npy file",
     "table": "a table",
     "svmlight": "svmlight text",
+    "safetensors": "a safetensors file",
+    "arrow": "a Parquet or Arrow file",
 }
 
 
@@ -144,6 +205,10 @@ def _kind_by_content(name: str) -> str:
         return "npz"
     if start.startswith(b"\x93NUMPY"):
         return "npy"
+    if start.startswith((b"PAR1", b"ARROW1")):
+        return "arrow"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 32:
+        return "safetensors"
     lines = [line for line in start.splitlines() if line.strip() and line[:1] != b"#"]
     fields = lines[0].split(b"#")[0].split() if lines and b"\0" not in start else []
     if len(fields) > 1 and all(b":" in field for field in fields[1:]):

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxlin.arrays import check_two_dimensional, numeric_array
 from jaxlin.errors import InputError
+from jaxlin.file_rows import FileRows
 from jaxlin.linear import LinearParams
 from jaxlin.precision import as_floats, compute_dtype, float64_scope, keeps_float64
 
@@ -85,7 +86,7 @@ class Scaling:
             return LinearParams(jnp.asarray(W), None if b is None else jnp.asarray(b))
 
     @staticmethod
-    def standardize(x: np.ndarray) -> Scaling:
+    def standardize(x: np.ndarray | FileRows) -> Scaling:
         """Mean 0 and variance 1 for every feature; a constant feature becomes 0.
 
         Computed in float64, block by block, in three passes: range, mean, variance.
@@ -124,7 +125,7 @@ class Scaling:
         return Scaling(mean / factor, scale)
 
     @staticmethod
-    def unit_range(x: np.ndarray) -> Scaling:
+    def unit_range(x: np.ndarray | FileRows) -> Scaling:
         """One factor for all features, so that |x| is at most 1: images go from 0 to 1.
 
         Everything is divided by the largest absolute value.
@@ -143,9 +144,10 @@ class Scaling:
         return Scaling(0.0, float(_quotient(1.0, top)) if top > 0.0 else 1.0)
 
 
-def _matrix(x: Any) -> np.ndarray:
-    """Features as a NumPy array (N, D), not empty."""
-    array = np.asarray(numeric_array(x, "X"))
+def _matrix(x: Any) -> np.ndarray | FileRows:
+    """Features as a NumPy array (N, D), or where they are on the disk; not empty."""
+    array = numeric_array(x, "X")
+    array = array if isinstance(array, FileRows) else np.asarray(array)
     check_two_dimensional(array, "X")
     return array
 
@@ -156,7 +158,7 @@ def _quotient(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
         return np.minimum(np.asarray(a) / np.asarray(b), np.finfo(np.float64).max)
 
 
-def _column_range(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _column_range(x: np.ndarray | FileRows) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest value of every feature, float64 (D,)."""
     low, high = np.inf, -np.inf
     with np.errstate(invalid="ignore", over="ignore"):  # NaN in bfloat16, beyond float64
@@ -176,7 +178,7 @@ def _squares(block: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return np.sum(np.square(block, out=block), axis=0)
 
 
-def _row_blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+def _row_blocks(x: np.ndarray | FileRows) -> Iterator[np.ndarray]:
     """Blocks of whole rows, small enough to convert."""
     rows = max(1, _BLOCK_BYTES // max(1, 8 * x.shape[1]))
     for start in range(0, len(x), rows):

@@ -174,7 +174,7 @@ def test_a_folder_of_cifar10_batches_has_channels_last_and_names(tmp_path: Path)
     write(tmp_path, "test_batch.bin", records)
     write(tmp_path, "batches.meta.txt", "\n".join(f"class{i}" for i in range(10)) + "\n\n")
     raw = data.read(tmp_path)
-    np.testing.assert_array_equal(raw.x.reshape(2, 32, 32, 3), planes.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(np.reshape(raw.x, (2, 32, 32, 3)), planes.transpose(0, 2, 3, 1))
     loaded = data.load(tmp_path)
     assert loaded.num_classes == 10
     assert loaded.train.labels.tolist() == [3, 9]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxlin.data.opening import read_bytes
+from jaxlin.data.opening import byte_lines
 from jaxlin.data.raw import RawData
 from jaxlin.errors import DataFormatError
 
 _MAX_DENSE_BYTES = 1 << 31
 _MAX_INDEX = 1 << 31
+_LARGEST = float(np.finfo(np.float32).max)
 _NUMBER = set(b"0123456789+-.eE")
 
 
@@ -32,21 +36,11 @@ def read_svmlight(path: str | os.PathLike[str], num_features: int | None = None)
     rows: list[int] = []
     columns: list[int] = []
     values: list[float] = []
-    for number, line in enumerate(read_bytes(path).split(b"\n"), start=1):
-        fields = line.split(b"#", 1)[0].split()
-        if not fields:
-            continue
-        try:
-            labels.append(_label(fields[0]))
-            last = 0
-            for field in fields[1:]:
-                index, value = _pair(field, last, num_features)
-                rows.append(len(labels) - 1)
-                columns.append(index - 1)
-                values.append(value)
-                last = index
-        except ValueError as error:
-            raise DataFormatError(str(error), path=name, line=number) from None
+    for example in _examples(path, num_features):
+        rows.extend([len(labels)] * len(example.columns))
+        labels.append(example.label)
+        columns.extend(example.columns)
+        values.extend(example.values)
     if not labels:
         raise DataFormatError("has no examples", path=name)
     width = max(columns, default=-1) + 1 if num_features is None else num_features
@@ -64,6 +58,51 @@ def read_svmlight(path: str | os.PathLike[str], num_features: int | None = None)
     return RawData(x, np.array(labels))
 
 
+def svmlight_blocks(
+    path: str | os.PathLike[str], num_features: int, block_rows: int
+) -> Iterator[np.ndarray]:
+    """Features as `read_svmlight` gives them, so many rows at a time: float32 (n, D).
+
+    Raises:
+      DataFormatError: as for `read_svmlight`, when the line is reached.
+    """
+    examples = _examples(path, num_features)
+    is_empty = True
+    while part := list(itertools.islice(examples, block_rows)):
+        is_empty = False
+        x = np.zeros((len(part), num_features), np.float32)
+        for row, example in zip(x, part, strict=True):
+            row[example.columns] = example.values
+        yield x
+    if is_empty:
+        raise DataFormatError("has no examples", path=path)
+
+
+class _Example(NamedTuple):
+    label: int
+    columns: list[int]
+    values: list[float]
+
+
+def _examples(path: str | os.PathLike[str], num_features: int | None) -> Iterator[_Example]:
+    """The lines that hold an example."""
+    for number, line in enumerate(byte_lines(path), start=1):
+        fields = line.split(b"#", 1)[0].split()
+        if not fields:
+            continue
+        example = _Example(0, [], [])
+        try:
+            example = example._replace(label=_label(fields[0]))
+            last = 0
+            for field in fields[1:]:
+                last, value = _pair(field, last, num_features)
+                example.columns.append(last - 1)
+                example.values.append(value)
+        except ValueError as error:
+            raise DataFormatError(str(error), path=path, line=number) from None
+        yield example
+
+
 def _shown(field: bytes) -> str:
     return repr(field[:40].decode(errors="replace"))
 
@@ -75,7 +114,7 @@ def _number(field: bytes) -> float:
         value = float(field)
     except ValueError:
         raise ValueError(f"{_shown(field)} is no finite decimal number") from None
-    if abs(value) > np.finfo(np.float32).max:
+    if abs(value) > _LARGEST:
         raise ValueError(f"{_shown(field)} is too large for float32")
     return value
 

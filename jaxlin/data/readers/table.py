@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
+import itertools
 import math
 import os
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxlin.data.opening import read_bytes
+from jaxlin.data.opening import text_lines
 from jaxlin.data.raw import RawData
 from jaxlin.errors import DataFormatError
 
@@ -20,6 +21,20 @@ _DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z", re.ASCII
 _INTEGER = re.compile(r"[+-]?\d+\Z", re.ASCII)
 _BLOCK = 4096
 _LABELS_HINT = ". If the labels are there, say so: label_column (--label-column)"
+
+
+class TableBlock(NamedTuple):
+    """Some rows of a table.
+
+    Attributes:
+      x: features, float64 (n, D).
+      labels: as written, n of them; None where no column has them.
+      names: of the features, D; None where no line has them.
+    """
+
+    x: np.ndarray
+    labels: list[str] | None
+    names: tuple[str, ...] | None
 
 
 def read_table(path: str | os.PathLike[str], label_column: str | int | None = None) -> RawData:
@@ -36,73 +51,83 @@ def read_table(path: str | os.PathLike[str], label_column: str | int | None = No
       DataFormatError: it cannot be read, is ragged, has no such column, or a feature is no finite
         decimal number.
     """
+    blocks = list(table_blocks(path, label_column))
+    x = np.concatenate([block.x for block in blocks])
+    if x.min() >= 0 and x.max() <= 255 and (x == np.floor(x)).all():
+        x = x.astype(np.uint8)
+    labels = None
+    if blocks[0].labels is not None:
+        labels = _labels([one for block in blocks for one in block.labels or ()], os.fspath(path))
+    return RawData(x, labels, feature_names=blocks[0].names)
+
+
+def table_blocks(
+    path: str | os.PathLike[str], label_column: str | int | None = None, block_rows: int = _BLOCK
+) -> Iterator[TableBlock]:
+    """A table as `read_table` takes it, so many rows at a time; no more of it is in memory.
+
+    Raises:
+      DataFormatError: as for `read_table`, when the place is reached.
+    """
     name = os.fspath(path)
-    text = read_bytes(path).decode("utf-8-sig", errors="surrogateescape")
-    if "\0" in text:
-        raise DataFormatError("has NUL characters: is it a text file?", path=name)
-    stem = name.lower().removesuffix(".gz")
-    first_line = text.split("\n", 1)[0]
-    is_tabbed = stem.endswith(".tsv") or ("\t" in first_line and "," not in first_line)
+    text = text_lines(path)
+    first_line = next(text, "")
+    is_tabbed = name.lower().removesuffix(".gz").endswith(".tsv") or (
+        "\t" in first_line and "," not in first_line
+    )
     delimiter = "\t" if is_tabbed else ","
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    return _parse(lines, name, delimiter, label_column)
+    lines = csv.reader(itertools.chain([first_line], text), delimiter=delimiter, strict=True)
+    rows = _rows(lines, name)
+    first, line = next(rows, (None, 1))
+    if first is None:
+        raise DataFormatError("has no examples", path=name)
+    _check_separator(first, delimiter, name)
+    place = _label_place(first, label_column, name)
+    features = [field for i, field in enumerate(first) if i != place]
+    if not features:
+        raise DataFormatError("has no feature columns", path=name, line=1)
+    names = None
+    if isinstance(label_column, str) or not all(map(_DECIMAL.match, features)):
+        names = _names(features, name)
+    else:
+        rows = itertools.chain([(first, line)], rows)
+    is_empty = True
+    while part := list(itertools.islice(rows, block_rows)):
+        is_empty = False
+        yield _block([row for row, _ in part], [number for _, number in part], name, place, names)
+    if is_empty:
+        raise DataFormatError("has no examples", path=name)
 
 
-def _parse(lines: Any, path: str, delimiter: str, label_column: str | int | None) -> RawData:
-    header: list[str] | None = None
+def _rows(lines: Any, path: str) -> Iterator[tuple[list[str], int]]:
+    """The rows that are not empty, all of one width, and the line that each ends in."""
     width: int | None = None
-    place: int | None = None
-    labels: list[str] = []
-    blocks: list[np.ndarray] = []
-    pending: list[list[str]] = []
-    numbers: list[int] = []
-
-    def convert() -> None:
-        if not pending:
-            return
-        rows = pending
-        if place is not None:
-            labels.extend(row[place] for row in rows)
-            rows = [row[:place] + row[place + 1 :] for row in rows]
-        blocks.append(_features(rows, numbers, path, place))
-        pending.clear()
-        numbers.clear()
-
     try:
         for row in lines:
             if not row:
                 continue
-            if width is None:
-                width = len(row)
-                _check_separator(row, delimiter, path)
-                place = _label_place(row, label_column, path)
-                if width - (place is not None) < 1:
-                    raise DataFormatError("has no feature columns", path=path, line=1)
-                features = [field for i, field in enumerate(row) if i != place]
-                if isinstance(label_column, str) or not all(map(_DECIMAL.match, features)):
-                    header = _names(features, path)
-                    continue
+            width = width or len(row)
             if len(row) != width:
                 raise DataFormatError(
                     f"expected {width} fields, got {len(row)}", path=path, line=lines.line_num
                 )
-            pending.append(row)
-            numbers.append(lines.line_num)
-            if len(pending) == _BLOCK:
-                convert()
-        convert()
+            yield row, lines.line_num
     except csv.Error as error:
         raise DataFormatError(f"{error}", path=path, line=lines.line_num) from None
-    if not blocks:
-        raise DataFormatError("has no examples", path=path)
-    x = np.concatenate(blocks)
-    if x.min() >= 0 and x.max() <= 255 and (x == np.floor(x)).all():
-        x = x.astype(np.uint8)
-    return RawData(
-        x,
-        None if place is None else _labels(labels, path),
-        feature_names=None if header is None else tuple(header),
-    )
+
+
+def _block(
+    rows: list[list[str]],
+    numbers: list[int],
+    path: str,
+    place: int | None,
+    names: tuple[str, ...] | None,
+) -> TableBlock:
+    labels = None
+    if place is not None:
+        labels = [row[place] for row in rows]
+        rows = [row[:place] + row[place + 1 :] for row in rows]
+    return TableBlock(_features(rows, numbers, path, place), labels, names)
 
 
 def _check_separator(first: list[str], delimiter: str, path: str) -> None:
@@ -114,10 +139,10 @@ def _check_separator(first: list[str], delimiter: str, path: str) -> None:
         )
 
 
-def _names(features: list[str], path: str) -> list[str]:
+def _names(features: list[str], path: str) -> tuple[str, ...]:
     if any(field.strip() == "" for field in features):
         raise DataFormatError("has an empty field in its first line", path=path, line=1)
-    return features
+    return tuple(features)
 
 
 def _label_place(row: list[str], label_column: str | int | None, path: str) -> int | None:
