@@ -20,7 +20,7 @@ import numpy as np
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
 
-_SMALLEST = 8
+_SMALLEST, _FEW_ROWS = 8, (16, 64, 256)
 
 
 class Rows(NamedTuple):
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
 
 
 def padded_size(count: int) -> int:
-    """The size that so many rows or features are filled up to: at most a quarter more.
+    """The size that so many features are filled up to: above 64 at most a quarter more.
 
     >>> [padded_size(n) for n in (3, 9, 20, 100, 1437)]
     [8, 16, 32, 112, 1536]
@@ -61,6 +61,15 @@ def padded_size(count: int) -> int:
         return max(_SMALLEST, 1 << (count - 1).bit_length())
     step = 1 << (count.bit_length() - 3)
     return -(-count // step) * step
+
+
+def padded_rows(count: int) -> int:
+    """The size that so many rows are filled up to: few cost less than a program of their own.
+
+    >>> [padded_rows(n) for n in (3, 16, 20, 100, 1437)]
+    [16, 16, 64, 256, 1536]
+    """
+    return next((size for size in _FEW_ROWS if count <= size), padded_size(count))
 
 
 def padded(array: np.ndarray, *sizes: int) -> np.ndarray:
@@ -129,8 +138,9 @@ def reduced(
     back = axes if basis is None else basis @ axes
     features, variances = inner @ axes, np.maximum(variances, 0.0)
     most_rows = num_rows if most_rows is None else most_rows
-    rows, wide = padded_size(most_rows), padded_size(num_features)
-    size = padded_size(min(most_rows - has_bias, num_features) + 1)
+    # The bias, or the place that it would have, is one more coordinate.
+    rows, wide = padded_rows(most_rows + (not has_bias)), padded_size(num_features)
+    size = min(rows, padded_size(num_features + 1))
     features, variances = padded(features, rows, size), padded(variances, size)
     if has_bias:
         features[:, -1], variances[-1] = 1.0, 1.0
