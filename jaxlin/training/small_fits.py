@@ -18,6 +18,7 @@ from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.losses import Loss
 from jaxlin.solvers.base import Evaluation, Examples
+from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.optimum.certifying import Ending, Round, Solved
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.solvers.optimum.reduced import reduced, seen_by_model
@@ -162,16 +163,17 @@ def ended_of(
       is_stopped: whether the user's callback ended it.
     """
     certificate, params = standing.certificates[model], params_of(standing, model)
-    ending: Ending = "stuck"
+    steps = int(standing.found.steps[model])
+    ending: Ending = "stuck" if steps < MOST_STEPS else "out_of_steps"
     if is_stopped:
         ending = "stopped"
     elif certificate.relative_gap <= tol:
         ending = "certified"
     solved = Solved(params, certificate, rounds[-1].passes, rounds, ending)
     why = ""
-    if ending == "stuck":
-        why = why_short(solved, tol, fitted.data, fitted.dtype, fitted.variance, MOST_STEPS)
-    words = newton_words(int(standing.found.steps[model]))
+    if ending in ("stuck", "out_of_steps"):
+        why = why_short(solved, tol, fitted.data, fitted.dtype, fitted.variance, LBFGS().passes)
+    words = newton_words(steps)
     outcome = proof_sentence(ending, certificate, tol, words, why)
     return ToOptimum(params, history_of_rounds(rounds, seen), outcome, certificate)
 
