@@ -72,7 +72,7 @@ def test_a_gap_that_rounding_forbids_is_an_outcome_with_what_was_reached() -> No
         one = fits("softmax", True, jnp.float32).at([1.0], 1e-15)[0][0]
     assert one.outcome.kind == "out_of_steps"
     assert one.certificate.relative_gap < 1e-9
-    assert "Rounding is in the way" in str(one.outcome)
+    assert "Rounding" in str(one.outcome)
 
 
 def test_other_rows_and_strengths_of_about_the_same_size_compile_nothing() -> None:
@@ -122,6 +122,6 @@ def test_the_optimum_is_that_of_lbfgs() -> None:
     options: dict[str, Any] = {"loss": LOSSES["softmax"], "l2": 1e-3, "tol": 1e-8}
     own = jaxlin.fit(X, LABELS, dtype=np.float64, **options)
     other = jaxlin.fit(X, LABELS, dtype=np.float64, solver=solvers.LBFGS(), **options)
-    np.testing.assert_allclose(own.params.W, other.params.W, atol=1e-3)
+    np.testing.assert_allclose(np.asarray(own.params.W), np.asarray(other.params.W), atol=1e-3)
     assert own.params.b is not None
-    assert float(jnp.sum(own.params.b)) == pytest.approx(0.0, abs=1e-12)
+    assert float(np.sum(np.asarray(own.params.b))) == pytest.approx(0.0, abs=1e-12)
