@@ -53,7 +53,7 @@ def certificates_of_many(
     labels = np.empty(num_rows, np.int32)  # only their number counts
     found = []
     for model in range(len(params.W)):
-        own = LinearParams(*(None if v is None else v[model] for v in (params.W, params.b)))
+        own = LinearParams(params.W[model], None if params.b is None else params.b[model])
         given = Given(own, labels, labels, labels, None)  # pyright: ignore[reportArgumentType]
         of_one = Sums(*(np.asarray(leaf)[model] for leaf in sums))
         found.append(concluded(loss, given, of_one, l2, was_given=False))

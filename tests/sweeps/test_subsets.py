@@ -42,7 +42,8 @@ def test_each_model_is_the_optimum_of_its_rows(name: str, bias: bool, dtype: Any
     for k, rows in enumerate(ROWS):
         wide, labels = x[rows].astype(np.float64), LABELS[rows]
         for i, l2 in enumerate(L2):
-            W, b = found.params.W[k, i], None if not bias else found.params.b[k, i]
+            W = found.params.W[k, i]
+            b = None if found.params.b is None else found.params.b[k, i]
             value = objective(name, W, b, wide, labels, l2)
             best = optimum(name, wide, labels, l2, bias, num_classes=C).value
             proof = found.certificates[k][i]
@@ -78,7 +79,8 @@ def test_scaling_comes_first_and_features_may_be_bytes() -> None:
         images, LABELS, ROWS[:1], scaling=scaling, dtype=np.float64, validation=(images, LABELS),
         **options,
     )  # fmt: skip
-    scaled = (images.astype(float) - scaling.shift) * scaling.scale
+    shift, scale = np.asarray(scaling.shift), np.asarray(scaling.scale)
+    scaled = (images.astype(float) - shift) * scale
     by_hand = sweep_subsets(scaled, LABELS, ROWS[:1], dtype=np.float64, **options)
     np.testing.assert_allclose(found.params.W, by_hand.params.W, atol=1e-9)
 

@@ -307,7 +307,7 @@ class _Search(NamedTuple):
     residual: jax.Array
     towards: jax.Array
     size: jax.Array
-    count: jax.Array
+    products: jax.Array
 
 
 def _conjugate_gradients(
@@ -322,7 +322,7 @@ def _conjugate_gradients(
     enough = exactness**2 * size
 
     def goes_on(search: _Search) -> jax.Array:
-        return (search.size > enough) & (search.count < _MOST_PRODUCTS)
+        return (search.size > enough) & (search.products < _MOST_PRODUCTS)
 
     def step(search: _Search) -> _Search:
         image = times(search.towards)
@@ -333,8 +333,8 @@ def _conjugate_gradients(
         solved = precondition(residual)
         size = jnp.where(is_sound, jnp.sum(residual * solved), 0.0)
         towards = solved + size / search.size * search.towards
-        return _Search(search.x + t * search.towards, residual, towards, size, search.count + 1)
+        return _Search(search.x + t * search.towards, residual, towards, size, search.products + 1)
 
     start = _Search(jnp.zeros_like(right), right, first, size, jnp.zeros((), jnp.int32))
     end = jax.lax.while_loop(goes_on, step, start)
-    return end.x, end.count
+    return end.x, end.products

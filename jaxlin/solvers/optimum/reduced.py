@@ -137,9 +137,9 @@ def reduced(
     variances, axes = np.linalg.eigh(moments)
     back = axes if basis is None else basis @ axes
     features, variances = inner @ axes, np.maximum(variances, 0.0)
-    most_rows = num_rows if most_rows is None else most_rows
+    most = num_rows if most_rows is None else most_rows
     # The bias, or the place that it would have, is one more coordinate.
-    rows, wide = padded_rows(most_rows + (not has_bias)), padded_size(num_features)
+    rows, wide = padded_rows(most + (not has_bias)), padded_size(num_features)
     size = min(rows, padded_size(num_features + 1))
     features, variances = padded(features, rows, size), padded(variances, size)
     if has_bias:

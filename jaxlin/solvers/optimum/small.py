@@ -127,7 +127,7 @@ class SmallProblems:
             if on_l2 is not None and on_l2(place, int(np.max(launched[-1].found.products))):
                 break
         fetched = jax.device_get([one[1:] for one in launched])
-        standing = [self._standing(*one, value) for one, value in zip(fetched, l2, strict=False)]
+        standing = [self._standing(one, value) for one, value in zip(fetched, l2, strict=False)]
         for place in range(len(standing)):
             for share in _SHARES[1:]:
                 if all(proof.relative_gap <= tol for proof in standing[place].certificates):
@@ -135,7 +135,7 @@ class SmallProblems:
                 theta = launched[place].theta
                 again = self._launch(l2[place], (theta, theta), share * tol, MOST_STEPS)
                 launched[place] = again
-                found = self._standing(*jax.device_get(again[1:]), l2[place])
+                found = self._standing(jax.device_get(again[1:]), l2[place])
                 standing[place] = _better(standing[place], found)
         return standing
 
@@ -157,7 +157,7 @@ class SmallProblems:
         starts = (self.start_at(start), self._zero)
         while True:
             one = self._launch(l2, starts, _SHARES[share] * tol, 1)
-            now = self._standing(*jax.device_get(one[1:]), l2)
+            now = self._standing(jax.device_get(one[1:]), l2)
             if before is not None:
                 falls = now.found.value < before.found.value * (1.0 - 1e-13)
                 idle = 0 if np.any(falls | (now.found.gap < 0.5 * before.found.gap)) else idle + 1
@@ -186,7 +186,8 @@ class SmallProblems:
         )
         return _Launched(found.theta, found._replace(theta=None, slopes=None), params, sums)
 
-    def _standing(self, found: Found, params: LinearParams, sums: Sums, l2: float) -> Standing:
+    def _standing(self, fetched: tuple[Found, LinearParams, Sums], l2: float) -> Standing:
+        found, params, sums = fetched
         cut = LinearParams(params.W[..., : self.shape[1]], params.b)
         wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), cut)
         num_rows = self.weight.shape[1]

@@ -79,7 +79,8 @@ def test_other_rows_and_strengths_of_about_the_same_size_compile_nothing() -> No
     options: dict[str, Any] = {"loss": LOSSES["softmax"], "l2": 1e-3}
     jaxlin.fit(X, LABELS, **options)
     before = descend._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
-    few = jaxlin.fit(X[::-1][:50, :5], LABELS[::-1][:50], **options | {"l2": 1e-2})
+    options["l2"] = 1e-2
+    few = jaxlin.fit(X[::-1][:50, :5], LABELS[::-1][:50], **options)
     assert few.certificate is not None
     assert descend._cache_size() == before  # pyright: ignore[reportAttributeAccessIssue]
 
