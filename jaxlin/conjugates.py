@@ -261,6 +261,18 @@ def curvature(
     return Curvature(slopes, jnp.where(full, 1.0 / jnp.sum(slopes, axis, keepdims=True), none))
 
 
+def bent(
+    loss: Known, curve: Curvature, step: jax.Array, is_label: jax.Array, axis: int = -1
+) -> jax.Array:
+    """The second derivatives times a step of the scores (N, C): by how much the slopes change."""
+    slopes, coupling = curve
+    if not isinstance(loss, SoftmaxCrossEntropy):
+        step = step - jnp.sum(jnp.where(is_label, step, 0.0), axis=axis, keepdims=True)
+    change = slopes * step
+    change = change - coupling * slopes * jnp.sum(change, axis=axis, keepdims=True)
+    return change if isinstance(loss, SoftmaxCrossEntropy) else rows_of(change, is_label, axis)
+
+
 def mean_curvature(
     loss: Known, curve: Curvature, labels: jax.Array, weight: jax.Array, axis: int = -1
 ) -> jax.Array:
@@ -302,15 +314,9 @@ def shifted_point(
     The scores need not be able to hold the shift: `a` (N, C) may feel less than their last bit.
     """
     is_label = label_mask(labels, dual.shape[axis], axis)
-    slopes, coupling = curvature(loss, dual, labels, width, axis)
+    curve = curvature(loss, dual, labels, width, axis)
     step = jnp.broadcast_to(along(shift, dual, axis), dual.shape)
-    if not isinstance(loss, SoftmaxCrossEntropy):
-        step = step - jnp.sum(jnp.where(is_label, step, 0.0), axis=axis, keepdims=True)
-    change = slopes * step
-    change = change - coupling * slopes * jnp.sum(change, axis=axis, keepdims=True)
-    if not isinstance(loss, SoftmaxCrossEntropy):
-        change = rows_of(change, is_label, axis)
-    return feasible(loss, dual + change, labels, allowed, axis)
+    return feasible(loss, dual + bent(loss, curve, step, is_label, axis), labels, allowed, axis)
 
 
 def score_hessians(curve: Curvature, is_label: jax.Array) -> jax.Array:

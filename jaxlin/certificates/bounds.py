@@ -83,12 +83,14 @@ def concluded(loss: Known, given: Given, sums: Sums, l2: float, *, was_given: bo
     # A balance is known to this only, and a repair of so much is not seen.
     unseen = unit * num_classes * sums.size
     bounds = [_bound(sums, k, l2, unit, float(unseen[k])) for k in range(len(sums.width))]
-    best = int(np.argmax([bound.value for bound in bounds]))
+    # A point that is not finite bounds nothing; the others may.
+    values = np.nan_to_num([bound.value for bound in bounds], nan=-np.inf, posinf=-np.inf)
+    best = int(np.argmax(values))
     rounding = unit * primal + 4.0 * _EPS * float(sums.noise)
     return Certificate(
         primal=primal,
         # No loss is negative, so that the zeros bound the optimum too.
-        dual=max(bounds[best].value - rounding, 0.0),
+        dual=max(float(values[best]) - rounding, 0.0),
         how=_how(loss, was_given, float(sums.width[best]), bounds[best]),
         l2=l2,
         has_bias=given.params.b is not None,

@@ -47,7 +47,8 @@ def repair_of(loss: Known, scored: Scored, a: jax.Array, share: jax.Array) -> Re
     safe = jnp.where(present, share, 1.0)
     rho = jnp.maximum(jnp.max(jnp.where(present, balance / safe, 0.0)), 0.0)
     q = jnp.maximum(share - balance / jnp.where(rho > 0.0, rho, 1.0), 0.0)
-    q = jnp.where(present & (rho > 0.0), q, share)
+    # All of a balance that is only rounding may have one sign, and then nothing is left.
+    q = jnp.where(present & (rho > 0.0) & (jnp.sum(q) > 0.0), q, share)
     q = q / jnp.sum(q)
     return Repair(rho / (1.0 + rho), q, _value_of_mixture(loss, q, share))
 

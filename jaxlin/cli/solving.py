@@ -226,7 +226,7 @@ def fit_as_planned(
     found = dataclasses.replace(found, params=params, history=history)
     if l2 == 0.0:
         if len(history) < planned.solver.epochs:
-            words = f"No step improves anything more ({newton_words(history)})."
+            words = f"No step improves anything more ({newton_words(len(history))})."
             found = dataclasses.replace(found, outcome=Outcome(words, kind="out_of_steps"))
         return found
     at_exact, at_rounded = (
@@ -238,7 +238,7 @@ def fit_as_planned(
     tol = planned.told["tol"]
     outcome = proof_sentence(
         "certified" if certificate.relative_gap <= tol else "stuck", certificate, tol,
-        newton_words(history), " Take --dtype float64, or a larger --tol.",
+        newton_words(len(history)), " Take --dtype float64, or a larger --tol.",
     )  # fmt: skip
     return dataclasses.replace(found, proof=certificate, outcome=outcome)
 

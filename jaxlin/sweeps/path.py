@@ -3,7 +3,8 @@
 From the largest l2 to the smallest, as scikit-learn and glmnet do; each start lies on the line
 through the last two solutions, and what was learnt of the curvature is kept as long as it serves
 (`jaxlin.solvers.optimum.certifying.Descent`). With folds each of their models has a path of its
-own; the features, and their main directions, exist once.
+own; the features, and their main directions, exist once. Of a small problem with a smooth loss all
+models go along their paths together (`jaxlin.training.small_fits`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from jaxlin.sweeps.scoring import Score, fold_scores, held_out_scores, share_of
 from jaxlin.sweeps.settings import OWN_NAMES, Setting
 from jaxlin.training.arguments import check_no_patience
 from jaxlin.training.optimum import (
-    ToOptimum,
     account_of,
     check_basis,
     check_certifiable,
@@ -43,6 +43,8 @@ from jaxlin.training.optimum import (
     usual_tol,
     why_no_certificate,
 )
+from jaxlin.training.proved import ToOptimum
+from jaxlin.training.small_fits import SmallFits, takes_small
 
 # Models that are scored at a time.
 _SCORED_TOGETHER = 64
@@ -136,14 +138,19 @@ class _Run:
     def follow(self, path: _Path) -> None:
         """All models of a path: those that leave a fold out first."""
         work = self.work
-        masks = [None] if work.fold_table is None else [*range(work.num_folds + 1)]
         ended: list[list[ToOptimum]] = []  # by mask, then by setting
         since = time.monotonic()
-        for mask in masks:
-            is_last = mask is None or mask == work.num_folds
-            ended.append(self._models(path, mask, tell=is_last))
-            if self.stopped and not is_last:
-                return
+        shape = work.starts.W.shape
+        if self.solver is None and takes_small(
+            path.loss, len(work.examples.labels), shape[2], shape[1]
+        ):
+            ended = self._together(path)
+        else:
+            for mask in work.masks:
+                is_last = mask is None or mask == work.num_folds
+                ended.append(self._models(path, mask, tell=is_last))
+                if self.stopped and not is_last:
+                    return
         rows = path.rows[: len(ended[-1])]
         seconds = (time.monotonic() - since) / max(len(rows), 1)
         scores = self._scores(path.loss, rows, ended)
@@ -151,6 +158,33 @@ class _Run:
             self.found[row] = _trained(ended[-1][place], scores[place], seconds, work)
         known = [score.accuracy for score in scores if score is not None]
         self._best = max([*known, *([] if self._best is None else [self._best])], default=None)
+
+    def _together(self, path: _Path) -> list[list[ToOptimum]]:
+        """The models of all masks at once, for small problems."""
+        work = self.work
+        start = jax.tree.map(lambda leaf: leaf[path.rows[0]], work.starts)
+        passes = LBFGS().passes
+        hear = self._hearer(passes)
+
+        def on_l2(place: int, products: int) -> bool:
+            del place
+            self.stopped |= hear is not None and hear(products)
+            self._done += 1
+            return self.stopped
+
+        with float64_scope(True):
+            weight = [
+                np.asarray(_weighted(work.examples, work.fold_table, mask).weight)
+                for mask in work.masks
+            ]
+            fits = SmallFits(
+                path.loss, work.examples, np.stack(weight), start, scaling=work.scaling,
+                dtype=start.W.dtype,
+            )  # fmt: skip
+            tol = usual_tol(path.loss) if work.tol is None else work.tol
+            l2 = [float(work.l2[row]) for row in path.rows]
+            found = fits.at(l2, tol, None if hear is None else on_l2)
+        return [list(of_mask) for of_mask in zip(*found, strict=True)]
 
     def _models(self, path: _Path, mask: int | None, *, tell: bool) -> list[ToOptimum]:
         """One model a setting, of the rows that a mask leaves."""

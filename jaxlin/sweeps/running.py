@@ -96,6 +96,11 @@ class Work:
         """k, or 0."""
         return 0 if self.fold_table is None else len(self.fold_table) - 1
 
+    @property
+    def masks(self) -> list[int | None]:
+        """The rows of the fold table, the last of which is all of the data; or None, for that."""
+        return [None] if self.fold_table is None else [*range(len(self.fold_table))]
+
 
 def run_groups(groups: list[Group], work: Work) -> tuple[list[Trained | None], bool]:
     """Trains every setting of a sweep.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,19 +19,21 @@ from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
 from jaxlin.losses import Loss, SoftmaxCrossEntropy
 from jaxlin.objective import Objective
-from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Evaluation, Examples
-from jaxlin.solvers.grid import Grid, evaluate_models
-from jaxlin.solvers.history import EpochReport, History
+from jaxlin.solvers.grid import Grid
+from jaxlin.solvers.history import EpochReport
 from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.loop import minimise
 from jaxlin.solvers.newton import Newton
-from jaxlin.solvers.optimum.certifying import Descent, Ending, Round, Solved
+from jaxlin.solvers.optimum.certifying import Descent, Ending, Solved
 from jaxlin.solvers.optimum.metric import Basis
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.training.account import history_of, reporter
+from jaxlin.training.listening import Listener
 from jaxlin.training.proof_sentences import newton_words, proof_sentence, why_short
+from jaxlin.training.proved import ToOptimum, history_of_rounds
+from jaxlin.training.small_fits import SmallFits, takes_small
 
 # A hinge of so few numbers has a second derivative that is cheap to add up and to factor.
 _SMALL, _SMALL_WORK = 3000, 2e10
@@ -39,15 +41,6 @@ _SMALL, _SMALL_WORK = 3000, 2e10
 _LEAST_WEIGHT = 0.1
 # Relative gaps where none was asked for.
 _TOL_SOFTMAX, _TOL = 1e-4, 1e-3
-
-
-class ToOptimum(NamedTuple):
-    """What is known at the end."""
-
-    params: LinearParams
-    history: History
-    outcome: Outcome
-    certificate: Certificate
 
 
 def why_no_certificate(objective: Objective) -> str | None:
@@ -117,7 +110,7 @@ def fit_to_optimum(
       objective: with a known loss, l2 > 0 and no penalty.
       examples: all rows, weights in float64.
       start: W (C, D) and b (C,) or None.
-      solver: None takes Newton's where that suits.
+      solver: None takes Newton's ways where they suit.
       scaling: of the features, or None.
       held_out: rows to validate on, or None.
       tol: relative gap; None is what is usual.
@@ -128,55 +121,37 @@ def fit_to_optimum(
     """
     tol = usual_tol(objective.loss) if tol is None else float(tol)
     with float64_scope(True):
+        most_passes = (LBFGS() if solver is None else solver).passes
+        listener = Listener(
+            objective, held_out, scaling, on_epoch, num_examples=len(examples.labels),
+            most_passes=most_passes, users_x64=users_x64,
+        )  # fmt: skip
         ended, weight = None, np.asarray(examples.weight)
-        if solver is None and takes_newton(objective.loss, len(weight), start, weight):
+        num_rows, l2 = len(weight), float(np.asarray(objective.l2))
+        if solver is None and takes_newton(objective.loss, num_rows, start, weight):
             ended, start = _by_newton(
                 objective, examples, start, scaling=scaling, held_out=held_out, tol=tol,
                 dtype=dtype, on_epoch=on_epoch, key=key, users_x64=users_x64,
             )  # fmt: skip
-            if ended.outcome.kind != "out_of_steps":
-                return ended
-        solver = LBFGS() if solver is None else solver
+        elif solver is None and takes_small(
+            objective.loss, num_rows, start.num_features, start.num_classes
+        ):
+            fits = SmallFits(
+                objective.loss, examples, weight[None], start, scaling=scaling, dtype=dtype
+            )
+            ended = fits.one(l2, tol, listener)
+            ended = ended._replace(params=jax.tree.map(jnp.asarray, ended.params))
+            listener.seen.clear()
+        if ended is not None and ended.outcome.kind != "out_of_steps":
+            return ended
         data = Data(examples.x, examples.labels, examples.weight, scaling)
         loss = conjugates.known_conjugate(objective.loss)
         descent = Descent(loss, data, start, dtype=dtype)
         check_basis(descent.basis)
-        seen: list[Evaluation] = []
-
-        def hear(row: Round, read: Callable[[], LinearParams]) -> Any:
-            def read_params() -> LinearParams:
-                with float64_scope(True):  # the user's callback runs under the user's setting
-                    return read()
-
-            validation = (
-                None if held_out is None else _validated(objective, read(), held_out, scaling)
-            )
-            if validation is not None:
-                seen.append(validation)
-            if on_epoch is None:
-                return False
-            told = EpochReport(
-                epoch=row.passes,
-                epochs=solver.passes,
-                objective=row.objective,
-                accuracy=row.accuracy,
-                validation_loss=None if validation is None else float(validation.objective),
-                validation_accuracy=None if validation is None else float(validation.accuracy),
-                seconds=row.seconds,
-                examples=row.passes * len(examples.labels),
-                read_params=read_params,
-            )
-            with jax.enable_x64(users_x64):
-                answer = on_epoch(told)
-            return isinstance(answer, bool | np.bool_) and answer
-
-        # Where the interior-point method has no proof, its bound is a bound all the same.
+        # Where another way has no proof, its bound is a bound all the same.
         dual = -np.inf if ended is None else ended.certificate.dual
-        solved = descent.solve(
-            float(np.asarray(objective.l2)), tol, most_passes=solver.passes, on_round=hear,
-            dual=dual,
-        )  # fmt: skip
-        found = account_of(solved, tol, descent, solver.passes, seen)
+        solved = descent.solve(l2, tol, most_passes=most_passes, on_round=listener, dual=dual)
+        found = account_of(solved, tol, descent, most_passes, listener.seen)
         if ended is not None and ended.certificate.relative_gap < found.certificate.relative_gap:
             return ended._replace(outcome=found.outcome)
         return found
@@ -189,27 +164,6 @@ def check_basis(basis: Basis) -> None:
             "X is so large that float32 cannot hold its squares. Scale the features "
             "(scaling=jaxlin.data.Scaling.standardize(x)), or give them in another unit."
         )
-
-
-def _validated(
-    objective: Objective, params: LinearParams, held_out: Examples, scaling: Scaling | None
-) -> Evaluation:
-    leading = jax.tree.map(lambda leaf: leaf[None], params)
-    of_data = Objective(objective.loss, jnp.zeros(1, params.W.dtype))
-    seen = evaluate_models(Grid((), of_data, leading), held_out, scaling)
-    return Evaluation(seen.objective[0], seen.accuracy[0])
-
-
-def _history(solved: Solved, seen: list[Evaluation]) -> History:
-    rows = solved.rounds
-    return History(
-        objective=np.array([row.objective for row in rows]),
-        accuracy=np.array([row.accuracy for row in rows]),
-        seconds=np.array([row.seconds for row in rows]),
-        passes=np.array([row.passes for row in rows]),
-        validation_loss=np.array([float(one.objective) for one in seen]) if seen else None,
-        validation_accuracy=np.array([float(one.accuracy) for one in seen]) if seen else None,
-    )
 
 
 def _the_solver(numbers: Newton) -> Newton:
@@ -260,7 +214,7 @@ def _by_newton(
     ending: Ending = "certified" if certificate.relative_gap <= tol else "stuck"
     if result.stopped_by_callback:
         ending = "stopped"
-    outcome = proof_sentence(ending, certificate, tol, newton_words(history), "")
+    outcome = proof_sentence(ending, certificate, tol, newton_words(len(history)), "")
     return ToOptimum(params, history, outcome, certificate), exact_params
 
 
@@ -279,6 +233,9 @@ def account_of(
     words = f"{solved.passes} passes over the data"
     why = ""
     if solved.ending in ("out_of_steps", "stuck"):
-        why = why_short(solved, tol, descent, most_passes)
+        variance = float(descent.basis.variances[0])
+        why = why_short(solved, tol, descent.data, descent.dtype, variance, most_passes)
     outcome = proof_sentence(solved.ending, solved.certificate, tol, words, why)
-    return ToOptimum(solved.params, _history(solved, seen), outcome, solved.certificate)
+    return ToOptimum(
+        solved.params, history_of_rounds(solved.rounds, seen), outcome, solved.certificate
+    )

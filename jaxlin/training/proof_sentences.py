@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
 from jaxlin.certificates.certificate import Certificate
 from jaxlin.outcomes import Outcome
-from jaxlin.solvers.history import History
-from jaxlin.solvers.optimum.certifying import Descent, Ending, Solved
+from jaxlin.solvers.optimum.certifying import Ending, Solved
 from jaxlin.solvers.optimum.passes import Data
 
 # Standard deviations so many times apart make a fit slow.
@@ -19,9 +20,8 @@ _SMALL = 0.1
 _NOTHING = 1e-11
 
 
-def newton_words(history: History) -> str:
-    """What was done, for `proof_sentence`; the history of Newton's steps until they settled."""
-    count = len(history)
+def newton_words(count: int) -> str:
+    """What was done, for `proof_sentence`: so many of Newton's steps until they settled."""
     return f"Newton's method, {count} step{'' if count == 1 else 's'}"
 
 
@@ -51,9 +51,20 @@ def proof_sentence(
     return Outcome(f"{start} ({words}): {proved}.{why}", kind="out_of_steps")
 
 
-def why_short(solved: Solved, tol: float, descent: Descent, most_passes: int) -> str:
-    """The likeliest cause, with its numbers, and what to do."""
-    data, certificate = descent.data, solved.certificate
+def why_short(
+    solved: Solved, tol: float, data: Data, dtype: Any, variance: float, most_passes: int
+) -> str:
+    """The likeliest cause, with its numbers, and what to do.
+
+    Args:
+      solved: where it ended.
+      tol: that it was to reach.
+      data: what was fitted.
+      dtype: of the parameters.
+      variance: the largest of the features, along any direction.
+      most_passes: that it had.
+    """
+    dtype, certificate = jnp.dtype(dtype), solved.certificate
     if certificate.primal < _NOTHING:
         return (
             f" The objective is down to {certificate.primal:.1g}: beside the rounding that a proof "
@@ -75,11 +86,11 @@ def why_short(solved: Solved, tol: float, descent: Descent, most_passes: int) ->
             "Standardise them (scaling=jaxlin.data.Scaling.standardize(x)), which makes that 1."
         )
     if solved.ending == "stuck":
-        floor = _rounding_floor(solved, descent)
-        if descent.dtype == jnp.float64 or floor < 0.1 * certificate.relative_gap:
+        floor = _rounding_floor(solved, dtype, variance)
+        if dtype == jnp.float64 or floor < 0.1 * certificate.relative_gap:
             return " Rounding lets nothing smaller be told apart: ask for a larger tol, or more l2."
         return (
-            f" Rounding is in the way: in {descent.dtype.name} the parameters alone leave a gap of "
+            f" Rounding is in the way: in {dtype.name} the parameters alone leave a gap of "
             f"about {floor:.1g}. Pass dtype=jnp.float64, or a larger tol."
         )
     return (
@@ -97,10 +108,10 @@ def _feature_spread(data: Data) -> float:
     return float(seen.max() / seen.min()) if len(seen) and seen.min() > 0.0 else 1.0
 
 
-def _rounding_floor(solved: Solved, descent: Descent) -> float:
+def _rounding_floor(solved: Solved, dtype: Any, variance: float) -> float:
     """The gap, over the objective, that rounding the parameters to their dtype makes."""
-    eps = float(jnp.finfo(descent.dtype).eps)
+    eps = float(jnp.finfo(dtype).eps)
     W = np.asarray(solved.params.W, np.float64)
-    curvature = float(descent.basis.variances[0]) + 2.0 * solved.certificate.l2
+    curvature = variance + 2.0 * solved.certificate.l2
     slope = 0.5 * eps * curvature * float(np.sqrt(np.sum(W * W)))
     return slope**2 / (4.0 * solved.certificate.l2 * max(solved.certificate.primal, 1e-300))

@@ -3,4 +3,7 @@
 `passes` has the two products with all of the features; `rounded` the losses with their kinks
 rounded off; `metric` the sampled second derivative that steps are measured in; `steps` the compiled
 loop; `certifying` decides when the proof is good enough.
+
+Many small problems with a smooth loss take another way, all at once: `reduced` has their few
+coordinates, `newton_cg` the compiled loop and `small` the path over l2 with its proofs.
 """

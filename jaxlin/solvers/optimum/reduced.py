@@ -1,0 +1,160 @@
+"""Small problems in few coordinates: those of the span of their rows, uncorrelated, and padded.
+
+The optimum's W lies in the span of the rows (with a free bias, of the rows less their mean), so
+that N rows of D features need no more than min(N, D) numbers a class: exactly, and not by leaving
+anything out. Along the axes of their second moments the features are uncorrelated, which is what
+Newton's preconditioner wants.
+
+Rows of weight 0 and features of zeros fill everything up to one of a few sizes, so that problems
+of nearly the same size share their compiled programs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlin.data.scaling import Scaling
+from jaxlin.errors import InputError
+
+_SMALLEST, _FEW_ROWS = 8, (16, 64, 256)
+
+
+class Rows(NamedTuple):
+    """The rows of a problem, or with a leading axis of several; float64 but for the labels.
+
+    Attributes:
+      x: the features as the model sees them (N, D).
+      labels: (N,) int32.
+      features: the same in K coordinates, uncorrelated (N, K); the last is the bias's: ones, or
+        zeros where there is none.
+      variances: the second moments of these (K,).
+      back: from coordinates to features (D, K).
+      center: what was taken from x first (D,).
+      classes: an array whose length is C.
+    """
+
+    x: jax.Array
+    labels: jax.Array
+    features: jax.Array
+    variances: jax.Array
+    back: jax.Array
+    center: jax.Array
+    classes: jax.Array
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self.classes.shape[-1]
+
+
+def padded_size(count: int) -> int:
+    """The size that so many features are filled up to: above 64 at most a quarter more.
+
+    >>> [padded_size(n) for n in (3, 9, 20, 100, 1437)]
+    [8, 16, 32, 112, 1536]
+    """
+    if count <= 64:
+        return max(_SMALLEST, 1 << (count - 1).bit_length())
+    step = 1 << (count.bit_length() - 3)
+    return -(-count // step) * step
+
+
+def padded_rows(count: int) -> int:
+    """The size that so many rows are filled up to: few cost less than a program of their own.
+
+    >>> [padded_rows(n) for n in (3, 16, 20, 100, 1437)]
+    [16, 16, 64, 256, 1536]
+    """
+    return next((size for size in _FEW_ROWS if count <= size), padded_size(count))
+
+
+def padded(array: np.ndarray, *sizes: int) -> np.ndarray:
+    """Zeros at the end of each axis, up to a size.
+
+    >>> padded(np.ones((1, 2)), 2, 3).tolist()
+    [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    return np.pad(array, [(0, size - old) for size, old in zip(sizes, array.shape, strict=True)])
+
+
+def seen_by_model(x: np.ndarray, scaling: Scaling | None) -> np.ndarray:
+    """Features (N, D) as the model sees them, in float64.
+
+    >>> seen_by_model(np.array([[3, 1]], np.uint8), Scaling(1.0, 0.5)).tolist()
+    [[1.0, 0.0]]
+    """
+    wide = np.asarray(x).astype(np.float64)
+    if scaling is None:
+        return wide
+    with np.errstate(over="ignore", invalid="ignore"):  # looked for in `reduced`
+        shift, scale = (np.asarray(v, np.float64) for v in (scaling.shift, scaling.scale))
+        return (wide - shift) * scale
+
+
+def reduced(
+    x: np.ndarray,
+    labels: np.ndarray,
+    share: np.ndarray,
+    num_classes: int,
+    has_bias: bool,
+    most_rows: int | None = None,
+) -> Rows:
+    """The rows in the span's coordinates, NumPy arrays.
+
+    Args:
+      x: features (N, D) as the model sees them, float64.
+      labels: (N,).
+      share: what every row counts for (N,), sum 1; that of rows that never count is 0.
+      num_classes: C.
+      has_bias: whether b is free.
+      most_rows: the largest N of the problems that this one is to stand beside; None is its own.
+
+    Raises:
+      InputError: features whose squares float64 cannot hold.
+    """
+    num_rows, num_features = x.shape
+    with np.errstate(over="ignore", invalid="ignore"):
+        center = share @ x if has_bias else np.zeros(num_features)
+        centered = x - center
+        counted = centered[share > 0.0]
+        if has_bias:  # they add up to zero, so that one of them says nothing new
+            counted = np.delete(counted, np.argmax(share[share > 0.0]), axis=0)
+        if len(counted) < num_features:
+            basis = np.linalg.qr(counted.T)[0]
+            inner = centered @ basis
+        else:
+            basis, inner = None, centered
+        moments = (inner * share[:, None]).T @ inner
+    if not np.isfinite(moments).all():
+        raise InputError(
+            "X is so large that float64 cannot hold its squares. Scale the features "
+            "(scaling=jaxlin.data.Scaling.standardize(x)), or give them in another unit."
+        )
+    variances, axes = np.linalg.eigh(moments)
+    back = axes if basis is None else basis @ axes
+    features, variances = inner @ axes, np.maximum(variances, 0.0)
+    most = num_rows if most_rows is None else most_rows
+    # The bias, or the place that it would have, is one more coordinate.
+    rows, wide = padded_rows(most + (not has_bias)), padded_size(num_features)
+    size = min(rows, padded_size(num_features + 1))
+    features, variances = padded(features, rows, size), padded(variances, size)
+    if has_bias:
+        features[:, -1], variances[-1] = 1.0, 1.0
+    return Rows(
+        x=padded(x, rows, wide),  # pyright: ignore[reportArgumentType]
+        labels=padded(labels.astype(np.int32), rows),  # pyright: ignore[reportArgumentType]
+        features=features,  # pyright: ignore[reportArgumentType]
+        variances=variances,  # pyright: ignore[reportArgumentType]
+        back=padded(back, wide, size),  # pyright: ignore[reportArgumentType]
+        center=padded(center, wide),  # pyright: ignore[reportArgumentType]
+        classes=np.zeros(num_classes),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def together(problems: list[Rows]) -> Rows:
+    """Problems of one padded size, along a new leading axis, on the device."""
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *problems)

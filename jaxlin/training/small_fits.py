@@ -1,0 +1,192 @@
+"""Small fits with a smooth loss: all of those that share their rows at once.
+
+Which are small: where a product with the rows takes so little that what counts is how often the
+host is asked (`takes_small`). They are solved in float64, whatever the dtype of their parameters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxlin import conjugates
+from jaxlin.data.scaling import Scaling
+from jaxlin.linear import LinearParams
+from jaxlin.losses import Loss
+from jaxlin.solvers.base import Evaluation, Examples
+from jaxlin.solvers.lbfgs import LBFGS
+from jaxlin.solvers.optimum.certifying import Ending, Round, Solved
+from jaxlin.solvers.optimum.passes import Data
+from jaxlin.solvers.optimum.reduced import reduced, seen_by_model
+from jaxlin.solvers.optimum.small import MOST_STEPS, SmallProblems, Standing
+from jaxlin.training.listening import Listener
+from jaxlin.training.proof_sentences import newton_words, proof_sentence, why_short
+from jaxlin.training.proved import ToOptimum, history_of_rounds
+
+# Numbers of the rows in their own coordinates, times the classes; and of the features.
+_SMALL_WORK, _SMALL_SIZE = 10_000_000, 20_000_000
+# Coordinates: their second moments are factored.
+_FEW = 1024
+
+
+def takes_small(loss: Loss, num_rows: int, num_features: int, num_classes: int) -> bool:
+    """Whether problems are small enough to be solved together: those with a smooth loss.
+
+    >>> from jaxlin.losses import softmax_cross_entropy
+    >>> takes_small(softmax_cross_entropy, 160, 784, 10)
+    True
+    >>> takes_small(softmax_cross_entropy, 60_000, 784, 10)
+    False
+    """
+    size = min(num_rows, num_features) + 1
+    is_small = num_rows * size * num_classes <= _SMALL_WORK and size <= _FEW
+    is_small = is_small and num_rows * num_features <= _SMALL_SIZE
+    return not conjugates.is_hinge(loss) and is_small
+
+
+class SmallFits:
+    """Fits on the same rows, one a table of weights."""
+
+    def __init__(
+        self,
+        loss: Loss,
+        examples: Examples,
+        weight: np.ndarray,
+        start: LinearParams,
+        *,
+        scaling: Scaling | None,
+        dtype: Any,
+    ) -> None:
+        """In a float64 scope; nothing is solved yet.
+
+        Args:
+          loss: a smooth one with a known conjugate.
+          examples: all rows.
+          weight: of each fit (M, N), float64, sum 1 each.
+          start: W (C, D) and b (C,) or None.
+          scaling: of the features, or None.
+          dtype: of the parameters.
+        """
+        data = Data(examples.x, examples.labels, examples.weight, scaling)
+        x = seen_by_model(np.asarray(examples.x), scaling)
+        has_bias = start.b is not None
+        rows = reduced(
+            x, np.asarray(examples.labels), weight.mean(axis=0), start.num_classes, has_bias
+        )
+        self._fitted = Fitted(data, dtype, float(np.max(rows.variances)))
+        self._start = start
+        shape = (start.num_classes, start.num_features)
+        self._problems = SmallProblems(
+            conjugates.known_conjugate(loss), rows, weight, shape, has_bias=has_bias, dtype=dtype
+        )
+
+    def at(
+        self, l2: list[float], tol: float, on_l2: Callable[[int, int], bool] | None = None
+    ) -> list[list[ToOptimum]]:
+        """Every fit at every l2, which fall; a list an l2.
+
+        Args:
+          l2: positive, falling.
+          tol: certified relative gap.
+          on_l2: as for `SmallProblems.solve`.
+        """
+        is_zero = not any(np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(self._start))
+        start = None if is_zero else self._start
+        since = time.monotonic()
+        found = self._problems.solve(l2, tol, start=start, on_l2=on_l2)
+        seconds = (time.monotonic() - since) / len(found)
+        return [
+            [
+                ended_of(one, model, tol, self._fitted, [round_of(one, model, seconds)], [])
+                for model in range(len(one.certificates))
+            ]
+            for one in found
+        ]
+
+    def one(self, l2: float, tol: float, listener: Listener) -> ToOptimum:
+        """The only fit, at one l2.
+
+        Args:
+          l2: positive.
+          tol: certified relative gap.
+          listener: told of each step, if there is anybody to tell.
+        """
+        if listener.is_silent:
+            return self.at([l2], tol)[0][0]
+        rounds: list[Round] = []
+
+        def hear(now: Standing, seconds: float) -> bool:
+            rounds.append(round_of(now, 0, seconds))
+            return listener(rounds[-1], lambda: params_of(now, 0))
+
+        found, is_stopped = self._problems.rounds(l2, tol, self._start, hear)
+        return ended_of(found, 0, tol, self._fitted, rounds, listener.seen, is_stopped=is_stopped)
+
+
+class Fitted(NamedTuple):
+    """What the words about an ending need to know.
+
+    Attributes:
+      data: the rows.
+      dtype: of the parameters.
+      variance: the largest of the features, along any direction.
+    """
+
+    data: Data
+    dtype: Any
+    variance: float
+
+
+def ended_of(
+    standing: Standing,
+    model: int,
+    tol: float,
+    fitted: Fitted,
+    rounds: list[Round],
+    seen: list[Evaluation],
+    *,
+    is_stopped: bool = False,
+) -> ToOptimum:
+    """What one of the models came to.
+
+    Args:
+      standing: where all of them ended.
+      model: which.
+      tol: that it was to reach.
+      fitted: what it was fitted on.
+      rounds: the way there.
+      seen: the validation rows after each of them.
+      is_stopped: whether the user's callback ended it.
+    """
+    certificate, params = standing.certificates[model], params_of(standing, model)
+    steps = int(standing.found.steps[model])
+    ending: Ending = "stuck" if steps < MOST_STEPS else "out_of_steps"
+    if is_stopped:
+        ending = "stopped"
+    elif certificate.relative_gap <= tol:
+        ending = "certified"
+    solved = Solved(params, certificate, rounds[-1].passes, rounds, ending)
+    why = ""
+    if ending in ("stuck", "out_of_steps"):
+        why = why_short(solved, tol, fitted.data, fitted.dtype, fitted.variance, LBFGS().passes)
+    words = newton_words(steps)
+    outcome = proof_sentence(ending, certificate, tol, words, why)
+    return ToOptimum(params, history_of_rounds(rounds, seen), outcome, certificate)
+
+
+def round_of(standing: Standing, model: int, seconds: float) -> Round:
+    """Where a model stands, and after how long."""
+    found = standing.found
+    return Round(
+        int(found.products[model]), float(found.value[model]), float(found.accuracy[model]),
+        float(found.gap[model]), seconds,
+    )  # fmt: skip
+
+
+def params_of(standing: Standing, model: int) -> LinearParams:
+    """NumPy arrays."""
+    return jax.tree.map(lambda leaf: leaf[model], standing.params)

@@ -1,0 +1,128 @@
+"""Many small problems at once: each is at its optimum, and its certificate is sound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from certificates.exact import objective, optimum
+from problems import LOSSES, C, D, N, blobs
+
+import jaxlin
+from jaxlin import solvers
+from jaxlin.precision import float64_scope
+from jaxlin.solvers.base import Examples
+from jaxlin.solvers.optimum.newton_cg import descend
+from jaxlin.training.small_fits import SmallFits
+
+X, LABELS = blobs()
+WIDE = X.astype(np.float64)
+RNG = np.random.default_rng(1)
+# All rows, two folds of which one lacks a class, and weights of all sizes.
+WEIGHTS = np.stack(
+    [
+        np.ones(N),
+        (np.arange(N) % 3 != 0).astype(float),
+        (LABELS != 1).astype(float),
+        10.0 ** RNG.uniform(-3.0, 0.0, N),
+    ]
+)
+WEIGHTS = WEIGHTS / WEIGHTS.sum(axis=1, keepdims=True)
+L2 = [1.0, 1e-3, 1e-6]
+TOL = 1e-6
+
+
+def fits(name: str, bias: bool, dtype: Any) -> SmallFits:
+    start = jaxlin.init_params(D, C, bias=bias, dtype=jnp.float32)
+    with float64_scope(True):
+        examples = Examples(jnp.asarray(X), jnp.asarray(LABELS, jnp.int32), jnp.ones(N) / N)
+        return SmallFits(LOSSES[name], examples, WEIGHTS, start, scaling=None, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "bias", "dtype"),
+    [
+        ("softmax", True, jnp.float64),
+        ("softmax", False, jnp.float32),
+        ("squared_weston_watkins", True, jnp.float32),
+        ("squared_weston_watkins", False, jnp.float64),
+    ],
+)
+def test_every_gap_is_small_and_not_below_the_truth(name: str, bias: bool, dtype: Any) -> None:
+    with float64_scope(True):
+        found = fits(name, bias, dtype).at(L2, TOL)
+    for l2, of_l2 in zip(L2, found, strict=True):
+        for weight, one in zip(WEIGHTS, of_l2, strict=True):
+            best = optimum(name, WIDE, LABELS, l2, bias, weight, C).value
+            value = objective(name, one.params.W, one.params.b, WIDE, LABELS, l2, weight)
+            proof = one.certificate
+            assert one.params.W.dtype == dtype
+            assert one.outcome.kind == "converged"
+            assert proof.relative_gap <= TOL
+            assert proof.dual <= best * (1.0 + 1e-12)
+            np.testing.assert_allclose(proof.primal, value, rtol=1e-11)
+            assert value - best <= proof.gap + 1e-9 * best
+
+
+def test_a_gap_that_rounding_forbids_is_an_outcome_with_what_was_reached() -> None:
+    with float64_scope(True):
+        one = fits("softmax", True, jnp.float32).at([1.0], 1e-15)[0][0]
+    assert one.outcome.kind == "out_of_steps"
+    assert one.certificate.relative_gap < 1e-9
+    assert "Rounding" in str(one.outcome)
+
+
+def test_other_rows_and_strengths_of_about_the_same_size_compile_nothing() -> None:
+    options: dict[str, Any] = {"loss": LOSSES["softmax"], "l2": 1e-3}
+    jaxlin.fit(X, LABELS, **options)
+    before = descend._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
+    options["l2"] = 1e-2
+    few = jaxlin.fit(X[::-1][:50, :5], LABELS[::-1][:50], **options)
+    assert few.certificate is not None
+    assert descend._cache_size() == before  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_start_is_taken_and_a_bad_one_does_no_harm() -> None:
+    options: dict[str, Any] = {"loss": LOSSES["softmax"], "l2": 1e-3}
+    first = jaxlin.fit(X, LABELS, **options)
+    again = jaxlin.fit(X, LABELS, init=first.params, **options)
+    assert again.history.passes is not None
+    assert first.history.passes is not None
+    assert again.history.passes[-1] < first.history.passes[-1]
+    bad = jax.tree.map(lambda leaf: leaf + 1e3, jaxlin.init_params(D, C))
+    assert jaxlin.fit(X, LABELS, init=bad, **options).outcome.kind == "converged"
+
+
+def test_who_listens_hears_of_each_step_and_may_end_it() -> None:
+    options: dict[str, Any] = {"loss": LOSSES["softmax"], "l2": 1e-4}
+    alone = jaxlin.fit(X, LABELS, **options)
+    told: list[float] = []
+
+    def hear(report: jaxlin.EpochReport) -> bool:
+        told.append(report.objective)
+        assert report.params.W.shape == (C, D)
+        return len(told) == 2
+
+    heard = jaxlin.fit(X, LABELS, validation=(X[:9], LABELS[:9]), **options)
+    assert len(heard.history) > 2
+    assert heard.history.validation_loss is not None
+    assert len(heard.history.validation_loss) == len(heard.history)
+    assert alone.certificate is not None
+    assert heard.certificate is not None
+    assert heard.certificate.relative_gap <= 1e-4
+    stopped = jaxlin.fit(X, LABELS, on_epoch=hear, **options)
+    assert stopped.outcome.kind == "stopped_by_callback"
+    assert told == stopped.history.objective.tolist()
+    assert stopped.certificate is not None
+
+
+def test_the_optimum_is_that_of_lbfgs() -> None:
+    options: dict[str, Any] = {"loss": LOSSES["softmax"], "l2": 1e-3, "tol": 1e-8}
+    own = jaxlin.fit(X, LABELS, dtype=np.float64, **options)
+    other = jaxlin.fit(X, LABELS, dtype=np.float64, solver=solvers.LBFGS(), **options)
+    np.testing.assert_allclose(np.asarray(own.params.W), np.asarray(other.params.W), atol=1e-3)
+    assert own.params.b is not None
+    assert float(np.sum(np.asarray(own.params.b))) == pytest.approx(0.0, abs=1e-12)
