@@ -40,10 +40,10 @@ ORDER = (
         "weights",
         "row_blocks",
     ),
-    *("linear", "losses", "conjugates", "penalties", "metrics"),
+    *("linear", "losses", "conjugates", "penalties", "metrics", "scales"),
     *("data", "kernels", "objective", "gradients", "certificates"),
     *("solvers", "training", "sweeps"),
-    *("ladder", "model_file", "jaxlin", "report", "cli"),
+    *("ladder", "model_file", "sklearn", "jaxlin", "report", "cli"),
 )
 
 
