@@ -134,7 +134,7 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
                 "MinibatchClassifier.partial_fit."
             )
         x = x.toarray()
-    if is_floating_dtype(x.dtype) and x.dtype.itemsize > 2 and x.dtype != dtype:
+    if x.dtype.itemsize > 2 and x.dtype != dtype:
         with np.errstate(over="ignore"):
             narrowed = x.astype(dtype, order="C")
         if not np.isfinite(narrowed).all():

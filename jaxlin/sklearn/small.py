@@ -16,6 +16,7 @@ from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.sklearn.inputs import Training
+from jaxlin.solvers.optimum.certifying import Ending
 from jaxlin.training.optimum import usual_tol
 from jaxlin.training.proof_sentences import proof_sentence
 from jaxlin.training.small_problems import padded, padded_start, padded_weights, paths_of
@@ -88,7 +89,7 @@ def fit_small(
         certificate = certified(loss, given, l2)
     tol = usual_tol(loss) if tol is None else max(float(tol), _FINEST_TOL)
     is_out = max_iter is not None and steps >= max_iter
-    ending = "out_of_steps" if is_out else "stuck"
+    ending: Ending = "out_of_steps" if is_out else "stuck"
     if certificate.relative_gap <= tol:
         ending = "certified"
     why = " Allow more (max_iter)." if is_out else " Scale the features, or take a larger l2."

@@ -22,7 +22,8 @@ from jaxlin.solvers.newton_path import newton_paths
 MOST_NUMBERS, MOST_WORK = 320, 3e8
 # The shapes that are padded to: these, and then powers of two.
 _ROWS, _FEATURES = (128, 512), (4, 16)
-_MOST_STEPS = 60
+# Steps where nobody says how many, and what a counter holds.
+_MOST_STEPS, _MOST_AT_ALL = 60, 2**31 - 1
 
 
 class Padded(NamedTuple):
@@ -114,7 +115,7 @@ def paths_of(
         found = newton_paths(
             loss, problem.x, problem.labels, padded_weights(weights, problem),
             np.asarray(l2s, np.float64), padded_start(start, num_classes, problem, bias),
-            np.int32(_MOST_STEPS if most is None else most),
+            np.int32(_MOST_STEPS if most is None else min(most, _MOST_AT_ALL)),
         )  # fmt: skip
         found = jax.device_get(found)
     W, b = found.params.W[..., : problem.num_features], found.params.b

@@ -20,6 +20,7 @@ from sklearn.svm import LinearSVC
 
 import jaxlin
 from jaxlin import losses
+from jaxlin.precision import float64_scope
 from jaxlin.sklearn import LinearClassifier
 from jaxlin.training import small_problems
 
@@ -53,8 +54,8 @@ def test_the_optimum_is_that_of_logistic_regression() -> None:
 )
 def test_the_optimum_is_that_of_linear_svc(loss: str, theirs: Any) -> None:
     theirs.fit(X[TWO], Y[TWO])
-    ours = LinearClassifier(loss, C=0.7, fit_intercept=False, tol=1e-6).fit(X[TWO], Y[TWO])
-    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-3)
+    ours = LinearClassifier(loss, C=0.7, fit_intercept=False, tol=1e-5).fit(X[TWO], Y[TWO])
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=3e-3)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "squared_svm"])
@@ -69,7 +70,7 @@ def test_a_padded_problem_has_the_optimum_of_the_unpadded(
 
 
 def test_it_has_the_objective_of_fit_and_a_certificate_of_its_own() -> None:
-    with jaxlin.precision.float64_scope(True):
+    with float64_scope(True):
         found = jaxlin.fit(X, Y, loss=losses.softmax_cross_entropy, l2=1e-3, dtype=np.float64)
     assert found.certificate is not None
     model = LinearClassifier(l2=1e-3).fit(X, Y)
@@ -167,6 +168,7 @@ def test_pipelines_searches_and_routing_work() -> None:
     assert search.best_score_ > 0.9
     with sklearn.config_context(enable_metadata_routing=True):
         model = LinearClassifier().set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=False)
         scores = cross_val_score(model, X, Y, cv=3, params={"sample_weight": WEIGHT})
     plain = cross_val_score(LinearClassifier(), X, Y, cv=3, params={"sample_weight": WEIGHT})
     np.testing.assert_allclose(scores, plain)

@@ -180,7 +180,7 @@ def test_the_dtype_of_the_features_is_kept(dtype: str, kept: str) -> None:
     model = LinearClassifier().fit(x, Y)
     assert model.coef_.dtype == kept
     wide = LinearClassifier().fit(x.astype(np.float64), Y)
-    np.testing.assert_allclose(model.coef_, wide.coef_, rtol=1e-5)
+    np.testing.assert_allclose(model.coef_, wide.coef_, rtol=1e-5, atol=1e-7)
 
 
 def test_jax_arrays_are_taken_bfloat16_too() -> None:
@@ -201,7 +201,7 @@ LABELS = [
     (np.where(Y, np.inf, 0.0), ValueError, "Input y contains infinity"),
     (np.eye(2)[Y], ValueError, "1d array"),
     (None, ValueError, "requires y to be passed"),
-    (pd.Series([1, pd.NA] * 6, dtype="Int64"), ValueError, "NA"),
+    (pd.Series([1, pd.NA] * 6, dtype="Int64"), ValueError, "(?i)na"),
 ]
 
 

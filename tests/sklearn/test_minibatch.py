@@ -10,6 +10,7 @@ from sklearn.datasets import load_iris
 
 import jaxlin
 from jaxlin import losses
+from jaxlin.precision import float64_scope
 from jaxlin.sklearn import MinibatchClassifier, epochs
 
 X, Y = load_iris(return_X_y=True)
@@ -22,7 +23,7 @@ def test_fit_comes_near_the_optimum_and_predicts() -> None:
     assert model.score(X, Y) > 0.9
     assert model.certificate_ is None
     objective = jaxlin.Objective(losses.softmax_cross_entropy, 1e-2)
-    with jaxlin.precision.float64_scope(True):
+    with float64_scope(True):
         params = jaxlin.LinearParams(np.asarray(model.coef_), np.asarray(model.intercept_))
         gap = jaxlin.certificates.duality_gap(objective, params, X, Y).relative_gap
     assert gap < 0.01
