@@ -22,6 +22,9 @@ from jaxlin.errors import InputError
 # Sparse features become dense ones, up to this size.
 LARGEST_DENSE_BYTES = 1 << 32
 
+# Numbers whose squares, many of them added up, float64 holds.
+_LARGEST = 1e150
+
 
 class Training(NamedTuple):
     """What to train on; rows of weight 0 are left out.
@@ -142,7 +145,13 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
                 f"Input X contains infinity or a value too large for {dtype!r}. Its largest value "
                 f"is {np.abs(x).max():.3g}; pass dtype='float64'."
             )
-        return narrowed
+        x = narrowed
+    if dtype == np.float64 and max(x.max(), -x.min()) > _LARGEST:
+        raise InputError(
+            f"X is so large that float64 cannot hold its squares: it goes up to {np.abs(x).max():.3g}. "
+            "Scale the features (sklearn.preprocessing.StandardScaler), or give them in another "
+            "unit."
+        )
     return np.ascontiguousarray(x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("=")))
 
 
@@ -180,7 +189,7 @@ def encoded(y: np.ndarray, classes: np.ndarray | None = None) -> tuple[np.ndarra
     unknown = np.setdiff1d(found, classes)
     if len(unknown):
         raise InputError(
-            f"y has the label {unknown[0]!r}, which is not among the classes that were declared: "
+            f"y has the label {unknown.tolist()[0]!r}, which is not among the classes that were declared: "
             f"{classes.tolist()!r:.200}."
         )
     return classes, np.searchsorted(classes, y).astype(np.int32)

@@ -71,13 +71,11 @@ def test_padding_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fit_starts_again_and_a_warm_start_does_not() -> None:
-    first = MinibatchClassifier(epochs=20).fit(X, Y)
-    np.testing.assert_array_equal(
-        first.fit(X, Y).coef_, MinibatchClassifier(epochs=20).fit(X, Y).coef_
-    )
-    once = first.coef_.copy()
-    first.set_params(warm_start=True).fit(X, Y)
-    assert np.abs(first.coef_).sum() > np.abs(once).sum()
+    model = MinibatchClassifier(epochs=1, learning_rate=0.01).fit(X, Y)
+    once = model.coef_.copy()
+    np.testing.assert_array_equal(model.fit(X, Y).coef_, once)
+    model.set_params(warm_start=True).fit(X, Y)
+    assert np.abs(model.coef_).sum() > 1.5 * np.abs(once).sum()
 
 
 def test_partial_fit_wants_its_classes_declared() -> None:
@@ -87,7 +85,7 @@ def test_partial_fit_wants_its_classes_declared() -> None:
     assert model.coef_.shape == (3, 4)
     with pytest.raises(ValueError, match="is not the same as on last call"):
         model.partial_fit(X, Y, classes=[0, 1])
-    with pytest.raises(jaxlin.InputError, match="the label 5, which is not among the classes"):
+    with pytest.raises(jaxlin.InputError, match="the label 3, which is not among the classes"):
         model.partial_fit(X, Y + 3)
     with pytest.raises(jaxlin.InputError, match="not supported for partial_fit"):
         MinibatchClassifier(class_weight="balanced").partial_fit(X, Y, classes=CLASSES)
