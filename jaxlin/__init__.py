@@ -7,7 +7,7 @@
 [0, 1, 0, 1]
 """
 
-from jaxlin import certificates, data, gradients, losses, metrics, penalties, solvers
+from jaxlin import certificates, data, gradients, losses, metrics, penalties, scales, solvers
 from jaxlin.errors import DataFormatError, DivergedError, InputError
 from jaxlin.linear import LinearParams, init_params, predict, scores
 from jaxlin.model_file import Model, load_model, save_model
@@ -44,6 +44,7 @@ __all__ = [
     "penalties",
     "predict",
     "save_model",
+    "scales",
     "scores",
     "solvers",
     "sweep",

@@ -240,27 +240,40 @@ def as_key(key: Any) -> jax.Array:
 
 def check_positive(name: str, value: Any) -> float:
     """`value` as a float, if it is a positive finite number."""
-    try:
-        array = np.asarray(value)
-        is_number = array.shape == () and (
-            array.dtype.kind in "iuO" or is_floating_dtype(array.dtype)
-        )
-        number = float(value) if is_number else float("nan")
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
+    number = _as_number(value)
     if not (np.isfinite(number) and number > 0):
         raise InputError(f"{name} must be a positive, finite number, got {value!r}.")
     return number
 
 
-def check_count(name: str, value: Any) -> int:
-    """`value` as an int, if it is a whole number of at least 1."""
+def check_not_negative(name: str, value: Any) -> float:
+    """`value` as a float, if it is a finite number of at least 0."""
+    number = _as_number(value)
+    if not (np.isfinite(number) and number >= 0):
+        raise InputError(f"{name} must be finite and not negative, got {value!r}.")
+    return number
+
+
+def _as_number(value: Any) -> float:
+    """A scalar as a float; NaN for what is no number."""
+    try:
+        array = np.asarray(value)
+        is_number = array.shape == () and (
+            array.dtype.kind in "iuO" or is_floating_dtype(array.dtype)
+        )
+        return float(value) if is_number else float("nan")
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int, if it is a whole number of at least so much."""
     try:
         if isinstance(value, bool):
             raise TypeError
         count = operator.index(value)
     except TypeError:
         raise InputError(f"{name} must be a whole number, got {value!r}.") from None
-    if count < 1:
-        raise InputError(f"{name} must be at least 1, got {count}.")
+    if count < least:
+        raise InputError(f"{name} must be at least {least}, got {count}.")
     return count

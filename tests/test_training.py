@@ -156,10 +156,12 @@ def test_a_line_search_serves_gradient_descent() -> None:
 
 
 def test_weight_decay_is_twice_l2() -> None:
-    """`optax.add_decayed_weights(2 * l2)` on W, before the learning rate, is this l2."""
+    """`optax.add_decayed_weights` of it, on W and before the learning rate, is this l2."""
     l2 = 0.05
+    decay = jaxlin.scales.weight_decay_of_l2(l2)
+    assert decay == 2 * l2
     decayed = optax.chain(
-        optax.add_decayed_weights(2 * l2, mask=jaxlin.LinearParams(True, False)),  # pyright: ignore[reportArgumentType]
+        optax.add_decayed_weights(decay, mask=jaxlin.LinearParams(True, False)),  # pyright: ignore[reportArgumentType]
         optax.sgd(0.1, momentum=0.9),
     )
     a = jaxlin.fit(X, Y, loss=SOFTMAX, solver=solvers.SGD(decayed, 16, 4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,8 +11,9 @@ import click
 
 from jaxlin.cli import names
 from jaxlin.cli.lists import SeveralNames, SeveralNumbers
-from jaxlin.cli.options import NOT_NEGATIVE, POSITIVE, Number, Whole
+from jaxlin.cli.options import POSITIVE, Number, Whole
 from jaxlin.cli.solving import BATCH_SIZE, OPTIMIZER
+from jaxlin.cli.strengths import strength_options
 from jaxlin.data.dataset import Dataset
 from jaxlin.data.scaling import Scaling
 
@@ -27,13 +29,11 @@ def grid_options(command: _F) -> _F:
     """An option for each axis."""
     for option in reversed(
         (
-            click.option(
-                "--l2",
-                type=SeveralNumbers(NOT_NEGATIVE, equal_ratios=True),
-                default="1e-6:1e-1:6",
-                show_default=True,
-                help="lambda of lambda * sum(W^2). Values, as in 0.01,0.1; or start:stop:count, in "
-                "equal ratios; or both, as in 0,1e-6:1e-1:6.",
+            strength_options(
+                functools.partial(SeveralNumbers, equal_ratios=True),
+                "1e-6:1e-1:6",
+                " Values, as in 0.01,0.1; or start:stop:count, in equal ratios; or both, as in "
+                "0,1e-6:1e-1:6.",
             ),
             click.option(
                 "--learning-rate",
@@ -70,14 +70,15 @@ def grid_options(command: _F) -> _F:
     return command
 
 
-def check_grid(options: dict[str, Any], word: str) -> None:
+def check_grid(options: dict[str, Any], word: str, scale: str) -> None:
     """Raises `click.UsageError` for values that do not go together.
 
     Args:
       options: of the command.
       word: the solver, "auto" or "sgd".
+      scale: "l2", or the option in its place.
     """
-    if word == "auto" and 0.0 in options["l2"]:
+    if word == "auto" and 0.0 in options[scale]:
         raise click.UsageError(
             "--l2 has 0, with which no optimum can be proved: leave it out, or take --solver sgd."
         )
@@ -95,7 +96,7 @@ def check_grid(options: dict[str, Any], word: str) -> None:
             )
     count = 1
     for name in AXES:
-        count *= len(options[name] or [None])
+        count *= len(options[scale if name == "l2" else name] or [None])
     if count > _MOST_SETTINGS:
         raise click.UsageError(f"{count:,} settings are more than {_MOST_SETTINGS:,}.")
 

@@ -20,6 +20,8 @@ _WIDEST = 1000
 _ADVICE = {
     "(scaling=jaxlin.data.Scaling.standardize(x))": "(--scaling standardize)",
     "(solver=solvers.LBFGS(passes=...))": "(--passes)",
+    "Take crammer_singer_hinge": "Take --loss crammer-singer",
+    "Take C, or": "Take --C, or",
     "Pass dtype=jnp.float64": "Take --dtype float64",
 }
 

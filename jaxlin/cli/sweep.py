@@ -43,6 +43,7 @@ from jaxlin.cli.splits import (
     short_name,
     split_options,
 )
+from jaxlin.cli.strengths import announce_l2, as_l2, chosen_scale, edges_on
 from jaxlin.data.dataset import Dataset
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import DivergedError
@@ -128,12 +129,16 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
     picture = picture_path(out, options)
     check_targets(out, picture, options["csv"])
     share = _validation_share(options)
+    scale = chosen_scale(options)
     word = chosen_word(options, _OWNERS)
-    check_grid(options, word)
+    check_grid(options, word, scale)
     dataset = load_splits(source, options, share)
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
+    losses = [names.LOSSES[name] for name in options["loss"]]
+    options["l2"] = as_l2(scale, options[scale], dataset, losses)
     settings = settings_of(options, word, dataset, scaling)
     announce(dataset)
+    announce_l2(scale, options[scale], options["l2"], dataset)
     try:
         with SweepProgress(message_console(), is_certified=word == "auto") as progress:
             found = _run(dataset, scaling, settings, word, options, progress)
@@ -143,8 +148,9 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
             "lower --learning-rate or --l2, or scale the features (--scaling standardize)."
         )
         return 1
-    view = _view(found, settings, options)
+    view = _view(found, settings, scale, options)
     edges = {name: end for name, end in found.edges.items() if options[name] is not None}
+    edges = edges_on(scale, edges)
     best = found.best
     if best is None:
         say("jaxlin: no setting has a score that is a number; nothing was written.")
@@ -272,15 +278,21 @@ def _run(
     )
 
 
-def _view(found: Sweep, settings: list[dict[str, Any]], options: dict[str, Any]) -> SweepView:
-    """The sweep's table, with the losses as the command line calls them.
+def _view(
+    found: Sweep, settings: list[dict[str, Any]], scale: str, options: dict[str, Any]
+) -> SweepView:
+    """The sweep's table, with the losses, and the scale of l2, as the command line has them.
 
     A learning rate that nobody gave is no axis: it follows from the loss, the optimizer and so on.
     """
     losses = np.array([setting["loss"] for setting in settings], object)
-    table = {**found.table, "loss": losses}
+    given = dict(zip(options["l2"], options[scale], strict=True))
+    strengths = np.array([given[setting["l2"]] for setting in settings])
+    table = {**found.table, "loss": losses, scale: strengths}
     names_given = tuple(
-        name for name in settings[0] if name in HAVE_DEFAULTS or options[name] is not None
+        scale if name == "l2" else name
+        for name in settings[0]
+        if name in HAVE_DEFAULTS or options[name] is not None
     )
     return SweepView(table, names_given, found.best, options["select_by"])
 

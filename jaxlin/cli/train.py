@@ -18,7 +18,6 @@ from jaxlin.cli.options import (
     bias_option,
     dtype_option,
     json_option,
-    l2_option,
     loss_option,
     no_picture_option,
     path_option,
@@ -45,6 +44,13 @@ from jaxlin.cli.splits import (
     short_name,
     split_options,
 )
+from jaxlin.cli.strengths import (
+    SCALES,
+    announce_l2,
+    as_l2,
+    chosen_scale,
+    strength_options,
+)
 from jaxlin.data.dataset import Dataset
 from jaxlin.linear import LinearParams, init_params
 from jaxlin.model_file import save_model
@@ -60,7 +66,7 @@ from jaxlin.training import Fit, evaluate
 )
 @click.argument("source", metavar="[DATA]", default="digits", type=PATH)
 @loss_option("softmax", "svm is the multiclass hinge, sum over j != y of max(0, s_j - s_y + 1).")
-@l2_option(1e-4)
+@strength_options(lambda one: one, 1e-4)
 @solver_options
 @scaling_option(
     "Of the features in training; the model takes them raw. auto: images and other integers "
@@ -87,6 +93,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     out = "model.safetensors" if out is None else out
     picture = picture_path(out, options)
     check_targets(out, picture)
+    scale = chosen_scale(options)
     word = asked_for(options)
     dataset = load_splits(source, options, options["validation"])
     if options["patience"] and dataset.validation is None:
@@ -95,8 +102,10 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
     # The test set, or a list of names, may have classes that the training set lacks.
     start = init_params(dataset.num_features, dataset.num_classes, bias=options["bias"])
+    (options["l2"],) = as_l2(scale, [options[scale]], dataset, [loss])
     planned = plan(word, options, dataset, scaling, start)
     announce(dataset)
+    announce_l2(scale, [options[scale]], [options["l2"]], dataset)
     started = time.monotonic()
     with TrainingProgress(message_console(), planned.word) as progress:
         found = fit_as_planned(
@@ -140,7 +149,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         "outcome": in_options(found.outcome),
         "outcome_kind": found.outcome.kind,
         "loss": options["loss"],
-        "l2": options["l2"],
+        **{name: options[name] for name in SCALES},
         "solver": planned.word,
         **_way(planned, found),
         "scaling": scaling_word,
@@ -169,6 +178,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
         "certificate": certificate_words(found.certificate, options["l2"], planned.word),
         **about,
     }
+    about["l2"] = f"{options['l2']:.6g}"
     if about["learning_rate"] is not None:
         about["learning_rate"] = f"{about['learning_rate']:.3g}, down to 0 along a cosine"
     if about["passes"] is not None:

@@ -15,7 +15,7 @@ from jaxlin.report.plots import new_figure, plain
 from jaxlin.report.sweeps import SweepView, setting_word
 
 # What is looked at along the horizontal axis, and next by colour, where it has several values.
-_FIRST = ("l2", "learning_rate", "momentum", "batch_size")
+_FIRST = ("l2", "C", "alpha", "learning_rate", "momentum", "batch_size")
 _MOST_LINES, _MOST_BANDS, _MOST_NUMBERS = 12, 4, 60
 # Of all the names of ticks along an axis.
 _MOST_LETTERS = 76

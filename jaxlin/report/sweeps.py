@@ -43,8 +43,9 @@ class SweepView:
 
     @property
     def told(self) -> list[str]:
-        """The settings that tell rows apart; of a single row l2."""
-        return self.varying or [name for name in ("l2", *self.names) if name in self.names][:1]
+        """The settings that tell rows apart; of a single row l2, or what was given in its place."""
+        first = ("l2", "C", "alpha", *self.names)
+        return self.varying or [name for name in first if name in self.names][:1]
 
     def value(self, row: int, name: str) -> Any:
         """A setting of a row, as Python has it."""

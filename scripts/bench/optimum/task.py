@@ -12,6 +12,7 @@ import numpy as np
 import jaxlin
 from bench.harness.parts import Data
 from bench.objective import Verdict, judge
+from jaxlin import scales
 
 _LOSSES = {
     "softmax": jaxlin.losses.softmax_cross_entropy,
@@ -49,16 +50,19 @@ class Task:
 
     @property
     def liblinear_C(self) -> float:
-        """C of scikit-learn and LIBLINEAR, which add up the losses and halve the penalty.
-
-        For three classes or more: for two, both keep one row.
-        """
-        return 1.0 / (2.0 * self.l2 * len(self.data.labels))
+        """C of scikit-learn and LIBLINEAR."""
+        return scales.C_of_l2(
+            self.l2,
+            loss=self.jaxlin_loss,
+            num_examples=len(self.data.labels),
+            num_classes=self.data.num_classes,
+        )
 
     @property
-    def halved_l2(self) -> float:
-        """The factor of a penalty that carries 1/2 beside the mean loss: Cyanure's `lambda_1`."""
-        return 2.0 * self.l2
+    def cyanure_lambda(self) -> float:
+        """Cyanure's `lambda_1`."""
+        classes = self.data.num_classes
+        return scales.cyanure_of_l2(self.l2, loss=self.jaxlin_loss, num_classes=classes)
 
     def judge(self, W: np.ndarray, b: np.ndarray | None) -> Verdict:
         """What parameters are worth, in float64, outside of whoever found them."""

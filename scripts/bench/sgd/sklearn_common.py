@@ -9,6 +9,7 @@ from sklearn.linear_model import SGDClassifier
 
 from bench.harness.parts import BaseSolver
 from bench.sgd.task import Task, one_against_rest
+from jaxlin import scales
 
 
 class SklearnSolver(BaseSolver):
@@ -33,10 +34,12 @@ class SklearnSolver(BaseSolver):
     def classifier(self, epochs: int, l2: float | None = None, rate: float | None = None) -> Any:
         """An `SGDClassifier` of so many epochs."""
         task = self.task
+        l2 = task.l2 if l2 is None else l2
         rate = task.learning_rate if rate is None else rate
         return SGDClassifier(
             loss="log_loss",
-            alpha=2 * (task.l2 if l2 is None else l2),
+            # One against the rest has no scale of its own: each row is penalised as ours are.
+            alpha=scales.weight_decay_of_l2(l2, one_row=task.data.num_classes == 2),
             max_iter=epochs,
             tol=None,  # pyright: ignore[reportArgumentType]
             average=False,

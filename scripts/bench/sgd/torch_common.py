@@ -9,6 +9,7 @@ import numpy as np
 from bench.harness.packages import load
 from bench.harness.parts import BaseSolver
 from bench.sgd.task import Task
+from jaxlin import scales
 
 
 class TorchSolver(BaseSolver):
@@ -27,14 +28,14 @@ class TorchSolver(BaseSolver):
         self.labels = self.torch.from_numpy(task.data.labels.astype(np.int64)).to(self.device)
 
     def start(self) -> None:
-        """Zero parameters and a fresh optimiser: its weight decay is 2 * l2, of W alone."""
+        """Zero parameters and a fresh optimiser, whose weight decay is of W alone."""
         torch, task = self.torch, self.task
         torch.manual_seed(task.seed)
         self.layer = torch.nn.Linear(task.data.x.shape[1], task.data.num_classes).to(self.device)
         torch.nn.init.zeros_(self.layer.weight)
         torch.nn.init.zeros_(self.layer.bias)
         groups = [
-            {"params": [self.layer.weight], "weight_decay": 2 * task.l2},
+            {"params": [self.layer.weight], "weight_decay": scales.weight_decay_of_l2(task.l2)},
             {"params": [self.layer.bias], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.SGD(groups, lr=task.learning_rate, momentum=task.momentum)

@@ -55,7 +55,7 @@ class Solver(Competitor):
         """So many passes."""
         self.model = self.estimators.LogisticRegression(
             penalty="l2",
-            lambda_1=self.task.halved_l2,
+            lambda_1=self.task.cyanure_lambda,
             fit_intercept=self.task.bias,
             solver="auto",
             multi_class="multinomial",
