@@ -146,10 +146,10 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
                 f"is {np.abs(x).max():.3g}; pass dtype='float64'."
             )
         x = narrowed
-    if dtype == np.float64 and max(x.max(), -x.min()) > _LARGEST:
+    if x.dtype == np.float64 and max(x.max(), -x.min()) > _LARGEST:
         raise InputError(
-            f"X is so large that float64 cannot hold its squares: it goes up to {np.abs(x).max():.3g}. "
-            "Scale the features (sklearn.preprocessing.StandardScaler), or give them in another "
+            "X is so large that float64 cannot hold its squares: it goes up to "
+            f"{np.abs(x).max():.3g}. Scale the features (sklearn.preprocessing.StandardScaler), or give them in another "
             "unit."
         )
     return np.ascontiguousarray(x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("=")))
@@ -189,8 +189,8 @@ def encoded(y: np.ndarray, classes: np.ndarray | None = None) -> tuple[np.ndarra
     unknown = np.setdiff1d(found, classes)
     if len(unknown):
         raise InputError(
-            f"y has the label {unknown.tolist()[0]!r}, which is not among the classes that were declared: "
-            f"{classes.tolist()!r:.200}."
+            f"y has the label {unknown.tolist()[0]!r}, which is not among the classes that were "
+            f"declared: {classes.tolist()!r:.200}."
         )
     return classes, np.searchsorted(classes, y).astype(np.int32)
 
