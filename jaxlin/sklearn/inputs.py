@@ -149,8 +149,8 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
     if x.dtype == np.float64 and max(x.max(), -x.min()) > _LARGEST:
         raise InputError(
             "X is so large that float64 cannot hold its squares: it goes up to "
-            f"{np.abs(x).max():.3g}. Scale the features (sklearn.preprocessing.StandardScaler), or give them in another "
-            "unit."
+            f"{np.abs(x).max():.3g}. Scale the features (sklearn.preprocessing.StandardScaler), or "
+            "give them in another unit."
         )
     return np.ascontiguousarray(x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("=")))
 
