@@ -119,6 +119,7 @@ def paths_of(
         )  # fmt: skip
         found = jax.device_get(found)
     W, b = found.params.W[..., : problem.num_features], found.params.b
-    if b is not None:  # a shift of all of b changes nothing
-        b = b - b.mean(axis=-1, keepdims=True)
+    # A shift of all classes alike changes no loss; without penalty nothing else says which it is.
+    W = W - W.mean(axis=-2, keepdims=True)
+    b = None if b is None else b - b.mean(axis=-1, keepdims=True)
     return found._replace(params=LinearParams(W, b))
