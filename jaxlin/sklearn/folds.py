@@ -1,0 +1,204 @@
+"""Scores of values of l2 on rows that were held out: folds and values together.
+
+A small problem with a smooth loss is one program for all of them; else it is one `jaxlin.sweep`,
+with the folds where every row is held out once, and with a validation set for each split where not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import log_softmax
+
+from jaxlin.conjugates import Known
+from jaxlin.errors import InputError
+from jaxlin.linear import LinearParams
+from jaxlin.losses import SoftmaxCrossEntropy
+from jaxlin.precision import float64_scope
+from jaxlin.sklearn.inputs import Training
+from jaxlin.solvers.lbfgs import LBFGS
+from jaxlin.sweeps.sweeping import sweep
+from jaxlin.training.small_problems import is_small, padded, paths_of
+
+# Scores are sums that rounding reaches: what differs by less ties.
+_ROUNDING = 1e-12
+
+
+class Split(NamedTuple):
+    """Rows to fit to, and rows to score on; each (n,) of row numbers."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def among_kept(splits: Sequence[Any], data: Training) -> list[Split]:
+    """Splits of the user's rows as splits of those that count.
+
+    Args:
+      splits: pairs of row numbers, as scikit-learn's splitters give them.
+      data: what to train on.
+
+    Raises:
+      InputError: one has no rows that count to fit to, or to score on.
+    """
+    num_rows = len(data.all_codes)
+    place = np.arange(num_rows)
+    if data.kept is not None:
+        place = np.full(num_rows, -1)
+        place[data.kept] = np.arange(len(data.kept))
+    found = []
+    for number, (train, test) in enumerate(splits):
+        parts = [place[np.asarray(rows)] for rows in (train, test)]
+        parts = [rows[rows >= 0] for rows in parts]
+        for rows, what in zip(parts, ("fit to", "score on"), strict=True):
+            if not len(rows):
+                raise InputError(f"Split {number} of cv has no rows with a weight to {what}.")
+        found.append(Split(*parts))
+    if not found:
+        raise InputError("cv has no splits.")
+    return found
+
+
+def held_out_scores(
+    data: Training,
+    loss: Known,
+    l2s: np.ndarray,
+    splits: Sequence[Split],
+    *,
+    bias: bool,
+    solver: str,
+    tol: float | None,
+    max_iter: int | None,
+    select_by: str,
+    seed: int,
+) -> np.ndarray:
+    """The score of every value of l2 on the rows that each split holds out, (splits, L).
+
+    Accuracies, or losses where those are selected by.
+
+    Args:
+      data: what to train on.
+      loss: which.
+      l2s: positive, in any order (L,).
+      splits: of the rows.
+      bias: whether there is a b.
+      solver: as for `jaxlin.sklearn.solving.solve`.
+      tol: likewise.
+      max_iter: likewise.
+      select_by: `"accuracy"` or `"loss"`.
+      seed: of whatever is drawn.
+    """
+    models = len(l2s) * len(splits)
+    is_softmax = isinstance(loss, SoftmaxCrossEntropy)
+    can_score = is_softmax or select_by == "accuracy"
+    if solver != "lbfgs" and can_score and is_small(loss, len(data.codes), data.shape, models):
+        return _by_newton(data, loss, l2s, splits, bias, max_iter, select_by)
+    lbfgs: Any = None
+    if solver == "lbfgs" or max_iter is not None:
+        lbfgs = LBFGS() if max_iter is None else LBFGS(passes=max_iter)
+    num_classes, num_features = data.shape
+    with float64_scope(data.dtype == np.float64):
+        init = LinearParams(
+            jnp.zeros((num_classes, num_features), data.dtype),
+            jnp.zeros(num_classes, data.dtype) if bias else None,
+        )
+        shared: dict[str, Any] = {
+            "loss": loss, "grid": {"l2": l2s.tolist()}, "solver": lbfgs, "init": init, "bias": bias,
+            "tol": tol, "key": seed, "dtype": data.dtype, "select_by": select_by,
+        }  # fmt: skip
+        numbers = fold_numbers_of(splits, len(data.codes))
+        if numbers is not None:
+            found = sweep(data.x, data.codes, folds=numbers, sample_weight=data.weight, **shared)
+            assert found.fold_scores is not None
+            return found.fold_scores[select_by].T
+        return np.stack([_of_split(data, split, shared, select_by) for split in splits])
+
+
+def fold_numbers_of(splits: Sequence[Split], num_rows: int) -> np.ndarray | None:
+    """The fold of each row (N,), where each is held out once and fitted to in all other splits.
+
+    >>> rows = np.arange(4)
+    >>> fold_numbers_of([Split(rows[:2], rows[2:]), Split(rows[2:], rows[:2])], 4).tolist()
+    [1, 1, 0, 0]
+    >>> fold_numbers_of([Split(rows[:2], rows[2:])], 4) is None
+    True
+    """
+    numbers = np.full(num_rows, -1)
+    for number, (train, test) in enumerate(splits):
+        whole = np.zeros(num_rows, int)
+        np.add.at(whole, train, 1)
+        np.add.at(whole, test, 1)
+        if (whole != 1).any() or (numbers[test] >= 0).any():
+            return None
+        numbers[test] = number
+    return numbers if len(splits) > 1 and (numbers >= 0).all() else None
+
+
+def best_of(scores: np.ndarray, l2s: np.ndarray, select_by: str) -> int:
+    """The column whose mean score is best; ties go to the larger l2.
+
+    >>> best_of(np.array([[0.5, 0.75, 0.75]]), np.array([1e-3, 1e-2, 1e-1]), "accuracy")
+    2
+    """
+    means = scores.mean(axis=0)
+    worse = -means if select_by == "accuracy" else means
+    tied = np.flatnonzero(worse <= worse.min() + _ROUNDING * np.abs(worse.min()))
+    return int(max(tied, key=lambda column: l2s[column]))
+
+
+def _of_split(data: Training, split: Split, shared: dict[str, Any], select_by: str) -> np.ndarray:
+    """One split by a sweep with a validation set."""
+    train, test = split
+    weight = None if data.weight is None else data.weight[train]
+    found = sweep(data.x[train], data.codes[train], sample_weight=weight,
+                  validation=(data.x[test], data.codes[test]), **shared)  # fmt: skip
+    if data.weight is None:
+        return found.table[f"validation_{select_by}"]
+    # A sweep's validation rows all count the same.
+    W = np.asarray(found.params.W, np.float64)
+    b = None if found.params.b is None else np.asarray(found.params.b, np.float64)
+    return _scores(data, test, W, b, select_by)
+
+
+def _by_newton(
+    data: Training,
+    loss: Known,
+    l2s: np.ndarray,
+    splits: Sequence[Split],
+    bias: bool,
+    max_iter: int | None,
+    select_by: str,
+) -> np.ndarray:
+    weight = np.ones(len(data.codes)) if data.weight is None else data.weight
+    weights = np.zeros((len(splits), len(weight)))
+    for number, (train, _) in enumerate(splits):
+        np.add.at(weights[number], train, weight[train])  # a row may be drawn twice
+    order = np.argsort(-l2s, kind="stable")
+    found = paths_of(
+        loss, padded(data.x, data.codes), weights, l2s[order].tolist(), len(data.classes),
+        bias=bias, most=max_iter,
+    )  # fmt: skip
+    W, b = found.params.W, found.params.b
+    scores = np.empty((len(splits), len(l2s)))
+    for number, (_, test) in enumerate(splits):
+        of_split = None if b is None else b[number]
+        scores[number, order] = _scores(data, test, W[number], of_split, select_by)
+    return scores
+
+
+def _scores(
+    data: Training, test: np.ndarray, W: np.ndarray, b: np.ndarray | None, select_by: str
+) -> np.ndarray:
+    """Accuracy, or softmax loss, of models W (L, C, D) on some rows, (L,)."""
+    codes = data.codes[test]
+    weight = np.ones(len(test)) if data.weight is None else data.weight[test]
+    scores = np.einsum("nd,lcd->lnc", data.x[test].astype(np.float64), W)
+    scores = scores if b is None else scores + b[:, None, :]
+    if select_by == "accuracy":
+        values = scores.argmax(axis=2) == codes
+    else:
+        values = -log_softmax(scores, axis=2)[:, np.arange(len(test)), codes]
+    return values @ weight / weight.sum()

@@ -1,0 +1,266 @@
+"""What the estimators are given, as arrays: features, labels, weights; or what is wrong with them.
+
+scikit-learn's own checks do most of it and say it in their words. Around them stands what they let
+pass: a mask that would be ignored, indices of a sparse matrix that lie outside of it, labels of two
+kinds, negative weights.
+"""
+
+from __future__ import annotations
+
+from numbers import Number
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from jaxlin.arrays import is_floating_dtype
+from jaxlin.checks import as_sample_weight
+from jaxlin.errors import InputError
+
+# Sparse features become dense ones, up to this size.
+LARGEST_DENSE_BYTES = 1 << 32
+
+# Numbers whose squares, many of them added up, float64 holds.
+_LARGEST = 1e150
+
+
+class Training(NamedTuple):
+    """What to train on; rows of weight 0 are left out.
+
+    Attributes:
+      x: features (N, D), C-ordered.
+      codes: class indices (N,) int32.
+      classes: the labels (C,).
+      weight: of each row, class weights included, float64 (N,); None where all are 1.
+      dtype: that is computed in.
+      kept: which of the user's rows these are, (N,) int64; None for all of them.
+      all_codes: of the user's rows.
+    """
+
+    x: np.ndarray
+    codes: np.ndarray
+    classes: np.ndarray
+    weight: np.ndarray | None
+    dtype: np.dtype
+    kept: np.ndarray | None
+    all_codes: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(C, D)."""
+        return len(self.classes), self.x.shape[1]
+
+    @property
+    def total_weight(self) -> float:
+        """What stands for N in other libraries' scales."""
+        return float(len(self.codes)) if self.weight is None else float(self.weight.sum())
+
+
+def known_features(X: Any) -> Any:
+    """Features in a form that scikit-learn's checks know; those it does are left as they are."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise InputError("X is a masked array, whose mask would be ignored. Fill it first.")
+    if scipy.sparse.issparse(X):
+        check_indices(X)
+        return X
+    is_table = hasattr(X, "columns") or hasattr(X, "column_names")
+    if isinstance(X, np.ndarray | list | tuple) or is_table:
+        return _readable(X)
+    return _readable(known_array(X, "X"))
+
+
+def known_array(values: Any, name: str) -> Any:
+    """Tensors and JAX arrays as NumPy arrays; everything else as it is."""
+    if isinstance(values, np.ndarray) or not hasattr(values, "__dlpack__"):
+        return values
+    try:
+        return np.asarray(values) if hasattr(values, "__array__") else np.from_dlpack(values)
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        raise InputError(
+            f"{name}, a {type(values).__name__}, cannot be made into a NumPy array: {error} Bring "
+            "it to the CPU, without a gradient and in a dtype that NumPy has."
+        ) from None
+
+
+def _readable(X: Any) -> Any:
+    """bfloat16 and the like, which NumPy takes for bytes, as float32."""
+    dtype = getattr(X, "dtype", None)
+    if isinstance(X, np.ndarray) and dtype.kind == "V" and is_floating_dtype(dtype):
+        return X.astype(np.float32)
+    return X
+
+
+def check_indices(X: Any) -> None:
+    """Raises `InputError` for a sparse matrix whose indices lie outside of it."""
+    num_rows, num_columns = X.shape
+    try:
+        if X.format in ("csr", "csc", "bsr"):
+            X.check_format(full_check=True)
+        elif X.format == "coo":
+            for places, size, what in ((X.row, num_rows, "row"), (X.col, num_columns, "column")):
+                if len(places) and not 0 <= places.min() <= places.max() < size:
+                    outside = places[(places < 0) | (places >= size)][0]
+                    raise ValueError(f"{what} index {outside} is outside of 0..{size - 1}")
+    except ValueError as error:
+        raise InputError(f"X, a sparse matrix of shape {X.shape}, is damaged: {error}.") from None
+
+
+def computed_in(x: Any, dtype: Any) -> np.dtype:
+    """float32 or float64: what was asked for; else that of x, or what holds its values.
+
+    >>> [computed_in(np.zeros(1, kind), None).name for kind in ("float32", "uint8", "int64")]
+    ['float32', 'float32', 'float64']
+    """
+    if dtype is not None:
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            wanted = None
+        if wanted not in (np.float32, np.float64):
+            raise InputError(f"dtype must be float32 or float64, got {dtype!r}.")
+        return np.dtype(wanted)
+    narrow = x.dtype == np.float32 or x.dtype.itemsize <= 2 or x.dtype.kind == "b"
+    return np.dtype(np.float32 if narrow else np.float64)
+
+
+def dense(x: Any, dtype: np.dtype) -> np.ndarray:
+    """Checked features as one C-ordered array of a native dtype, sparse ones filled up."""
+    if scipy.sparse.issparse(x):
+        size = int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
+        if size > LARGEST_DENSE_BYTES:
+            raise InputError(
+                f"X is sparse; as a dense array of shape {x.shape} it would take {size:,} bytes, "
+                f"and at most {LARGEST_DENSE_BYTES:,} are taken. Choose or combine features first "
+                "(sklearn.feature_selection, TruncatedSVD), or give the rows in parts to "
+                "MinibatchClassifier.partial_fit."
+            )
+        x = x.toarray()
+    if x.dtype.itemsize > 2 and x.dtype != dtype:
+        with np.errstate(over="ignore"):
+            narrowed = x.astype(dtype, order="C")
+        if not np.isfinite(narrowed).all():
+            raise InputError(
+                f"Input X contains infinity or a value too large for {dtype!r}. Its largest value "
+                f"is {np.abs(x).max():.3g}; pass dtype='float64'."
+            )
+        x = narrowed
+    if x.dtype == np.float64 and max(x.max(), -x.min()) > _LARGEST:
+        raise InputError(
+            "X is so large that float64 cannot hold its squares: it goes up to "
+            f"{np.abs(x).max():.3g}. Scale the features (sklearn.preprocessing.StandardScaler), or "
+            "give them in another unit."
+        )
+    return np.ascontiguousarray(x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("=")))
+
+
+def checked_labels(y: Any) -> Any:
+    """Labels that scikit-learn's checks may look at: of one kind, which they do not see."""
+    y = known_array(y, "y")
+    if isinstance(y, list | tuple) or getattr(getattr(y, "dtype", None), "kind", "") == "O":
+        kinds = {_kind(value) for value in np.ravel(np.array(y, dtype=object))}
+        if len(kinds) > 1:
+            raise InputError(f"y must hold labels of one kind, got {' and '.join(sorted(kinds))}.")
+    return y
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Number | np.bool_):
+        return "numbers"
+    return "str" if isinstance(value, str) else type(value).__name__
+
+
+def encoded(y: np.ndarray, classes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The classes, and the index of each checked label among them, int32 (N,).
+
+    Args:
+      y: labels (N,).
+      classes: sorted, where they have been declared; None takes those that occur.
+
+    Raises:
+      InputError: labels that are not among the declared.
+      ValueError: labels that name no classes.
+    """
+    check_classification_targets(y)
+    found, codes = np.unique(y, return_inverse=True)
+    if classes is None:
+        return found, codes.reshape(-1).astype(np.int32)
+    unknown = np.setdiff1d(found, classes)
+    if len(unknown):
+        raise InputError(
+            f"y has the label {unknown.tolist()[0]!r}, which is not among the classes that were "
+            f"declared: {classes.tolist()!r:.200}."
+        )
+    return classes, np.searchsorted(classes, y).astype(np.int32)
+
+
+def row_weights(
+    sample_weight: Any, class_weight: Any, codes: np.ndarray, classes: np.ndarray
+) -> np.ndarray | None:
+    """What each row counts, float64 (N,); None where all count 1.
+
+    Raises:
+      InputError: weights that are negative, or not numbers, or of classes that there are not.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(len(codes), sample_weight)
+    weight = as_sample_weight(known_array(sample_weight, "sample_weight"), len(codes))
+    if class_weight is None or (isinstance(class_weight, dict) and not class_weight):
+        return weight
+    of_class = np.ones(len(classes))
+    if isinstance(class_weight, str):  # "balanced"
+        mass = np.bincount(codes, weights=weight, minlength=len(classes))
+        present = mass > 0.0
+        of_class[present] = mass.sum() / (present.sum() * mass[present])
+        return weight * of_class[codes]
+    place = {label: index for index, label in enumerate(classes.tolist())}
+    unknown = [label for label in class_weight if label not in place]
+    if unknown:
+        raise InputError(f"The classes, {unknown}, are not in the data, but are in class_weight.")
+    for label, value in class_weight.items():
+        is_number = isinstance(value, Number) and not isinstance(value, bool | complex)
+        if not (is_number and np.isfinite(value) and value >= 0):
+            raise InputError(
+                f"class_weight must hold finite numbers that are not negative, got {value!r} for "
+                f"{label!r}."
+            )
+        of_class[place[label]] = value
+    weight = weight * of_class[codes]
+    if not weight.any():
+        raise InputError("class_weight and sample weights leave every row a weight of zero.")
+    return weight
+
+
+def training_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Training:
+    """What an estimator's `fit` is given, checked.
+
+    Raises:
+      ValueError: an argument is not what it has to be (`InputError`, or scikit-learn's own).
+    """
+    x, y = validate_data(
+        estimator, known_features(X), checked_labels(y), accept_sparse=["csr", "csc"]
+    )
+    classes, codes = encoded(y)
+    dtype = computed_in(x, estimator.dtype)
+    x = dense(x, dtype)
+    weight = row_weights(sample_weight, estimator.class_weight, codes, classes)
+    kept, all_codes = None, codes
+    if weight is not None and not weight.all():
+        kept = np.flatnonzero(weight)
+        x, codes, weight = x[kept], codes[kept], weight[kept]
+    check_several(codes, classes)
+    return Training(x, codes, classes, weight, dtype, kept, all_codes)
+
+
+def check_several(codes: np.ndarray, classes: np.ndarray) -> None:
+    """Raises `InputError` where only one class has examples that count."""
+    present = np.unique(codes)
+    if len(present) < 2:
+        raise InputError(
+            "This classifier needs samples of at least 2 classes in the data, but the data "
+            f"contains only one class: {classes[present[0]]!r}"
+            + (" (the others have no weight)." if len(classes) > 1 else ".")
+        )

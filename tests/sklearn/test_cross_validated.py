@@ -1,0 +1,110 @@
+"""LinearClassifierCV: the l2 that a search would choose, however the folds are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.model_selection import (
+    GroupKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_score,
+)
+
+import jaxlin
+from jaxlin.sklearn import LinearClassifier, LinearClassifierCV, folds
+
+X, Y = load_iris(return_X_y=True)
+X = (X - X.mean(axis=0)) / X.std(axis=0)
+L2S = [1e-4, 1e-2, 1.0]
+WEIGHT = np.random.default_rng(0).integers(0, 4, len(Y)).astype(float)
+
+
+@pytest.fixture
+def _by_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds, "is_small", lambda *_: False)
+
+
+def one_by_one(cv: Any, **arguments: Any) -> np.ndarray:
+    """What scikit-learn's own loop over folds gives (splits, L)."""
+    models = [LinearClassifier(l2=l2, **arguments) for l2 in L2S]
+    return np.array([cross_val_score(model, X, Y, cv=cv) for model in models]).T
+
+
+@pytest.mark.parametrize("cv", [3, StratifiedKFold(3, shuffle=True, random_state=0)], ids=repr)
+def test_scores_and_choice_are_those_of_a_loop(cv: Any) -> None:
+    model = LinearClassifierCV(l2s=L2S, cv=cv).fit(X, Y)
+    np.testing.assert_allclose(model.scores_, one_by_one(cv))
+    assert model.l2_ == L2S[int(model.scores_.mean(axis=0).argmax())]
+    refit = LinearClassifier(l2=model.l2_).fit(X, Y)
+    np.testing.assert_array_equal(model.coef_, refit.coef_)
+    assert model.certificate_ == refit.certificate_
+
+
+@pytest.mark.usefixtures("_by_sweep")
+def test_a_sweep_gives_the_same_scores() -> None:
+    model = LinearClassifierCV(l2s=L2S, cv=3).fit(X, Y)
+    np.testing.assert_allclose(model.scores_, one_by_one(3))
+    weighted = LinearClassifierCV(l2s=L2S, cv=3).fit(X, Y, sample_weight=WEIGHT)
+    assert weighted.scores_.shape == (3, 3)
+
+
+@pytest.mark.usefixtures("_by_sweep")
+def test_one_split_is_a_validation_set() -> None:
+    cv = ShuffleSplit(1, test_size=50, random_state=0)
+    model = LinearClassifierCV(l2s=L2S, cv=cv).fit(X, Y)
+    np.testing.assert_allclose(model.scores_, one_by_one(cv))
+
+
+def test_splits_may_overlap() -> None:
+    cv = ShuffleSplit(2, test_size=50, random_state=0)
+    model = LinearClassifierCV(l2s=L2S, cv=list(cv.split(X))).fit(X, Y)
+    np.testing.assert_allclose(model.scores_, one_by_one(cv))
+
+
+def test_weights_are_repeated_rows() -> None:
+    rows = np.repeat(np.arange(len(Y)), WEIGHT.astype(int))
+    numbers = np.arange(len(Y)) % 3
+    weighted = LinearClassifierCV(l2s=L2S, cv=GroupKFold(3)).fit(X, Y, WEIGHT, groups=numbers)
+    repeated = LinearClassifierCV(l2s=L2S, cv=GroupKFold(3))
+    repeated.fit(X[rows], Y[rows], groups=numbers[rows])
+    np.testing.assert_allclose(np.sort(weighted.scores_, axis=0), np.sort(repeated.scores_, axis=0))
+    assert weighted.l2_ == repeated.l2_
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-7, atol=1e-9)
+
+
+def test_the_loss_can_choose_and_ties_go_to_the_larger_l2() -> None:
+    model = LinearClassifierCV(l2s=L2S, cv=3, select_by="loss").fit(X, Y)
+    assert model.l2_ == L2S[int(model.scores_.mean(axis=0).argmin())]
+    assert (model.scores_ > 0).all()
+    assert folds.best_of(np.ones((2, 3)), np.array(L2S), "loss") == 2
+
+
+def test_a_class_may_be_missing_in_a_fold() -> None:
+    order = np.argsort(Y, kind="stable").reshape(3, 50)
+    splits = [(np.concatenate([order[:k].ravel(), order[k + 1 :].ravel()]), order[k])
+              for k in range(3)]  # fmt: skip
+    model = LinearClassifierCV(l2s=L2S, cv=splits).fit(X, Y)
+    assert model.coef_.shape == (3, 4)
+    assert (model.scores_ == 0.0).all()
+
+
+def test_a_split_without_rows_that_count_is_named() -> None:
+    rows = np.arange(len(Y))
+    weight = (rows % 2).astype(float)
+    with pytest.raises(jaxlin.InputError, match="Split 0 of cv has no rows with a weight to score"):
+        LinearClassifierCV(l2s=L2S, cv=[(rows[1::2], rows[::2])]).fit(X, Y, weight)
+
+
+def test_there_are_45_values_unless_others_are_given() -> None:
+    model = LinearClassifierCV(cv=3).fit(X, Y)
+    assert model.l2s_.shape == (45,)
+    assert model.scores_.shape == (3, 45)
+
+
+def test_the_winner_can_be_calibrated() -> None:
+    model = LinearClassifierCV("squared_svm", l2s=L2S, cv=3, probabilities="calibrated").fit(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
