@@ -43,7 +43,7 @@ ORDER = (
     *("linear", "losses", "conjugates", "penalties", "metrics"),
     *("data", "kernels", "objective", "gradients", "certificates"),
     *("solvers", "training", "sweeps"),
-    *("ladder", "model_file", "jaxlin", "report", "cli"),
+    *("ladder", "model_file", "probe", "jaxlin", "report", "cli"),
 )
 
 
