@@ -88,7 +88,7 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
         block["refit"]["outcome"] = in_options(block["refit"]["outcome"])
     for told in record["warnings"]:
         told["message"] = in_options(told["message"])
-    record["model"] = model_path
+    record |= {"file": out, "model": model_path}
     if before is not None:
         _compare(before, record, replay)
     save_model(model_path, probed.model)

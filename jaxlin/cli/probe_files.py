@@ -9,6 +9,7 @@ import click
 
 from jaxlin import data
 from jaxlin.cli.options import column
+from jaxlin.data.builtin import BUILTIN
 from jaxlin.data.raw import RawData
 from jaxlin.probe.fingerprints import fingerprint
 
@@ -106,16 +107,20 @@ def record_files(
     """
     told = []
 
-    def add(role: str, path: str | None, block: int | None = None, *arrays: Any) -> None:
-        if path is not None and (arrays or os.path.exists(path)):
-            digest, size = fingerprint(path, tuple(a for a in arrays if a is not None))
-            told.append(
-                {"role": role, "block": block, "path": path, "sha256": digest, "bytes": size}
-            )
+    def add(
+        role: str, path: str | None, block: int | None = None, raw: RawData | None = None
+    ) -> None:
+        if path is None or (raw is None and not os.path.exists(path)):  # a column of a table
+            return
+        arrays = ()
+        if raw is not None and path in BUILTIN:
+            arrays = tuple(a for a in (raw.x, raw.labels, raw.test_x) if a is not None)
+        digest, size = fingerprint(path, arrays)
+        told.append({"role": role, "block": block, "path": path, "sha256": digest, "bytes": size})
 
     for index, (source, raw) in enumerate(zip(sources, raws, strict=True)):
         if index == 0 or source.place != sources[index - 1].place:
-            add("features", source.path, index, raw.x, raw.labels)
+            add("features", source.path, index, raw)
     for name in ("validation", "test"):
         for path in given[name]:
             add(name, path)

@@ -13,18 +13,18 @@ def fingerprint(path: str, arrays: tuple[Any, ...] = ()) -> tuple[str, int]:
     """The SHA-256 of a file's bytes and how many they are; of a folder, of the files in it.
 
     Args:
-      path: of a file or folder that has been read; else the name of built-in data.
-      arrays: of built-in data.
+      path: of a file or folder, or the name of built-in data.
+      arrays: of built-in data, which have no file.
 
     >>> import numpy as np
     >>> fingerprint("digits", (np.zeros(2, np.uint8),))[1]
     2
     """
     digest, size = hashlib.sha256(), 0
-    if not os.path.exists(path):
-        for array in arrays:
-            digest.update(array.tobytes())
-            size += array.nbytes
+    for array in arrays:
+        digest.update(array.tobytes())
+        size += array.nbytes
+    if arrays:
         return digest.hexdigest(), size
     if not os.path.isdir(path):
         return _file(path)

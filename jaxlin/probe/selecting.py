@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -112,14 +113,14 @@ def select(block: Block, problem: Problem, settings: Settings, tell: Tell) -> Se
     """
     groups, words = [], list(dict.fromkeys(scaling_word(w, block) for w in settings.scaling))
     for normalize in dict.fromkeys(settings.normalize):
-        gather = lambda part, on=normalize: block.gather(  # noqa: E731
-            part, dtype=settings.dtype, normalize=on
-        )
+        gather = functools.partial(block.gather, dtype=settings.dtype, normalize=normalize)
         x, held_out = gather(problem.train), gather(problem.validation)
         for word in words:
             trial = _Trial(x, held_out, problem, settings, word, normalize, tell)
             trial.search()
+            trial.let_go()
             groups.append(trial)
+        del x, held_out  # before others take their place
     return _choose(groups, settings)
 
 
@@ -136,13 +137,16 @@ class _Trial:
         normalize: bool,
         tell: Tell,
     ) -> None:
-        self.x, self.held_out, self.problem, self.settings = x, held_out, problem, settings
+        self.x: jax.Array | None = x
+        self.held_out: jax.Array | None = held_out
+        self.problem, self.settings = problem, settings
         self.word, self.normalize, self.tell = word, normalize, tell
         self.scaling = make_scaling(word, x)
         self.start = init_params(x.shape[1], len(problem.classes), bias=settings.bias)
         self.values = l2_values(settings, len(problem.train), len(problem.classes))
         self.rows: dict[int, dict[str, Any]] = {}  # by the place in `values`
         self.fits: dict[int, Fit] = {}
+        self.is_between = False
 
     def search(self) -> None:
         """Tries the values, as the settings say."""
@@ -152,10 +156,16 @@ class _Trial:
             return
         step = 16
         self.try_out(range(0, last + 1, step))
+        self.is_between = True
         while step > 1:
             step //= 2
             around = (self.best() - step, self.best() + step)
             self.try_out([at for at in around if 0 <= at <= last and at not in self.rows])
+
+    def let_go(self) -> None:
+        """Keeps of all that is large what may win."""
+        self.x = self.held_out = None
+        self.fits = {self.best(): self.fits[self.best()]}
 
     def best(self) -> int:
         """The place of the best value so far; among equals of the largest l2."""
@@ -173,14 +183,20 @@ class _Trial:
         settings = self.settings
         passes = settings.passes if proved else settings.passes_below
         usual = passes == LBFGS().passes
-        grid = [{"l2": self.values[at], "init": self._nearest(at)} for at in places]
-        if not self._is_search_between(places):
-            grid = [{**setting, "init": grid[0]["init"]} for setting in grid]  # one path
+        l2, init = [self.values[at] for at in places], None
+        grid: Any = {"l2": l2}
+        if self.is_between:  # each from its own neighbour, not one from the other
+            starts = [self._nearest(at) for at in places]
+            grid = [{"l2": v, "init": start} for v, start in zip(l2, starts, strict=True)]
+        else:
+            init = self._nearest(places[0])
+        assert self.x is not None
         found = sweep(
             self.x,
             self.problem.train.labels,
             loss=settings.loss_function,
             grid=grid,
+            init=init,
             solver=None if usual else LBFGS(passes),
             validation=(self.held_out, self.problem.validation.labels),
             key=settings.seed,
@@ -193,10 +209,6 @@ class _Trial:
         )
         for row, at in enumerate(places):
             self._keep(found, row, at)
-
-    def _is_search_between(self, places: list[int]) -> bool:
-        """Whether all these values have neighbours that are known: each then has its own start."""
-        return bool(self.fits) and len(places) <= 2 and self.settings.search == "binary"
 
     def _nearest(self, at: int) -> LinearParams:
         if not self.fits:

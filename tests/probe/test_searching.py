@@ -16,7 +16,7 @@ class Planned(_Trial):
     def __init__(self, peak: float) -> None:
         self.settings = PROTOCOLS["clip"].settings()
         self.values = l2_values(self.settings, 240, 3)
-        self.rows, self.fits, self.peak = {}, {}, peak
+        self.rows, self.fits, self.peak, self.is_between = {}, {}, peak, False
         self.order: list[list[int]] = []
 
     def try_out(self, places: object) -> None:
