@@ -91,11 +91,11 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     record |= {"file": out, "model": model_path}
     if before is not None:
         _compare(before, record, replay)
-    save_model(model_path, probed.model)
     if page is not None:
         from jaxlin.report import probe_page  # what no other command needs
 
         probe_page.write(record, page)
+    save_model(model_path, probed.model)
     with replacing(out) as file:
         text = json.dumps(record, indent=1, allow_nan=False)
         file.write(text.encode() + b"\n")
