@@ -60,13 +60,14 @@ def _comparison(record: dict[str, Any]) -> Table:
 
 def _interval(told: dict[str, Any], name: str = "accuracy") -> str:
     low, high = told[f"{name}_low"], told[f"{name}_high"]
-    return "-" if low is None else f"{100 * low:.2f} to {100 * high:.2f} %"
+    return "-" if low is None else f"{100 * low:.2f} to {100 * high:.2f}"
 
 
 def _grid(block: dict[str, Any]) -> Table:
     """A line for each way to scale: what was tried, how much is proved, and the best."""
     grid = block["grid"]
     table = plain_table("features", "l2 tried", "proved", "best l2", "validation", "95 % interval")
+    _never_broken(table)
     rows = range(len(grid["l2"]))
     for normalize, scaling in dict.fromkeys(_way(grid, row) for row in rows):
         own = [
@@ -81,9 +82,8 @@ def _grid(block: dict[str, Any]) -> Table:
         }
         table.add_row(
             ("rows normalised, " if normalize else "") + _HOW[scaling],
-            f"{len(own)}, {min(grid['l2'][r] for r in own):.2g} to "
-            f"{max(grid['l2'][r] for r in own):.2g}",
-            f"{sum(bool(grid['certified'][row]) for row in own)}",
+            f"{min(grid['l2'][r] for r in own):.2g} to {max(grid['l2'][r] for r in own):.2g}",
+            f"{sum(bool(grid['certified'][row]) for row in own)} of {len(own)}",
             f"{grid['l2'][top]:.3g}",
             percent(grid["validation_accuracy"][top]),
             _interval(told),
@@ -97,7 +97,8 @@ def _way(grid: dict[str, Any], row: int) -> tuple[bool, str]:
 
 def _scores(block: dict[str, Any]) -> Table:
     """The probe and its baselines, on validation and test rows."""
-    table = plain_table("", "validation", "test", "95 % interval", "mean of classes", "macro F1")
+    table = plain_table("", "validation", "test", "95 % interval", "by class")
+    _never_broken(table)
     for baseline in block["baselines"]:
         test = baseline["test"] or {}
         table.add_row(
@@ -106,7 +107,6 @@ def _scores(block: dict[str, Any]) -> Table:
             percent(test.get("accuracy")),
             "",
             percent(test.get("mean_class_accuracy")),
-            _share(test.get("macro_f1")),
         )
     test = block["test"] or {}
     table.add_row(
@@ -115,13 +115,14 @@ def _scores(block: dict[str, Any]) -> Table:
         percent(test.get("accuracy")),
         _interval(test) if test else "-",
         percent(test.get("mean_class_accuracy")),
-        _share(test.get("macro_f1")),
     )
     return table
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _never_broken(table: Table) -> None:
+    """Numbers stay in one line each; where there is no room the table runs over."""
+    for column in table.columns:
+        column.no_wrap = True
 
 
 def _few_shot(told: dict[str, Any]) -> Table:
@@ -146,7 +147,7 @@ def _facts(record: dict[str, Any], block: dict[str, Any]) -> dict[str, object]:
         "protocol": record["protocol"]["title"],
     }
     if test is not None:
-        parts = [f"log loss {number(test['log_loss'])}"]
+        parts = [f"macro F1 {test['macro_f1']:.4f}, log loss {number(test['log_loss'])}"]
         if test["top_k"] is not None:
             top = test["top_k"]
             parts.append(f"top {top['k']} accuracy {percent(top['accuracy'])}")

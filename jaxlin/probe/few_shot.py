@@ -58,7 +58,7 @@ def draws_of(problem: Problem, settings: Settings) -> tuple[list[Draw], list[dic
             # One seed for all sizes: a draw has the smaller ones in it.
             words = np.random.SeedSequence([settings.seed, repeat]).generate_state(1)
             seed = int(words[0])
-            draws.append(Draw(size, repeat, seed, few_shot_rows(labels, size, seed).rows))
+            draws.append(Draw(size, repeat, seed, few_shot_rows(labels, size, seed)))
     return draws, skipped
 
 
