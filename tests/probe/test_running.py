@@ -144,15 +144,16 @@ def test_normalised_rows_are_a_step_of_the_model() -> None:
 
 
 def test_l2_that_nothing_can_be_proved_for_ends_after_a_budget() -> None:
-    x = np.repeat(np.eye(3, 8, dtype=np.float32), 20, axis=0)  # separable
-    x += np.random.default_rng(0).normal(size=x.shape).astype(np.float32) * 1e-3
-    labels = np.repeat(np.arange(3), 20)
-    problem = Problem.from_arrays(x, labels, test=(x, labels))
-    record = run(problem, settings(l2=(1e-14, 1e-2), passes_below=3, select_by="loss")).record
+    x, labels = clouds()
+    x = (x + 9.0 * np.eye(8)[labels]).astype(np.float32)  # far apart: separable
+    problem = Problem.from_arrays(x, labels, test=(x[:60], labels[:60]))
+    asked = settings(l2=(1e-14, 1e-2), certified_from=1e-3, passes_below=3, select_by="loss")
+    record = run(problem, asked).record
     block = record["blocks"][0]
     assert block["grid"]["certified"] == [True, False]
     assert block["grid"]["passes"][1] <= 3
     assert block["outcomes"] == {"converged": 1, "out_of_steps": 1}
+    assert block["best"]["edge"] == "lowest"
     assert {told["kind"] for told in record["warnings"]} >= {"edge", "uncertified", "duplicates"}
 
 
