@@ -43,25 +43,20 @@ def test_digits_in_one_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "110")
-    run = Run(capsys, "probe", "--l2", "1e-5:1e-1:9", "--few-shot", "1,4", "--repeats", 2,
-              "--scaling", "plain")  # fmt: skip
+    run = Run(capsys, "probe", "--l2", "1e-5:1e-1:9", "--scaling", "plain")
     assert run.code == 0, run.err
     assert "digits: 10 classes, 64 uint8 features; 1,077 to train on (the rest)" in run.err
     told = " ".join(run.out.split())
     for words in (
-        "nearest class mean", "majority class", "Of 9 settings l2", "examples a class",
+        "nearest class mean", "majority class", "Of 9 settings l2",
         "proved", "jaxlin's own", "probe.html", "top 5 accuracy",
     ):  # fmt: skip
         assert words in told, words
     record = record_of()
     block = record["blocks"][0]
-    assert record["command"] == (
-        "jaxlin probe --l2 1e-5:1e-1:9 --few-shot 1,4 --repeats 2 --scaling plain"
-    )
+    assert record["command"] == "jaxlin probe --l2 1e-5:1e-1:9 --scaling plain"
     assert block["test"]["accuracy"] > 0.95
     assert all(block["grid"]["certified"])
-    shots = [row["mean"] for row in block["few_shot"]["summary"]]
-    assert 0.3 < shots[0] < shots[1] < block["test"]["accuracy"]
     model = jaxlin.load_model("probe.safetensors")
     digits = jaxlin.data.load("digits")
     assert digits.test is not None
@@ -85,6 +80,20 @@ def test_json_goes_to_standard_output_and_nothing_else_does(
     assert found["model"] == "r.safetensors"
     assert {path.name for path in folder.iterdir()} >= {"r", "r.safetensors"}
     assert not Path("r.html").exists()
+
+
+def test_few_examples_a_class_have_a_table(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(capsys, "probe", "train.npz", "--test", "other.npz", "--scaling", "none", "--l2",
+              "1e-4:1e-1:4", "--few-shot", "2,8,500", "--repeats", 2, "--no-page")  # fmt: skip
+    assert run.code == 0, run.err
+    told = " ".join(run.out.split())
+    assert "examples a class" in told
+    assert "left out 500 examples a class" in told
+    few = record_of()["blocks"][0]["few_shot"]
+    assert [row["per_class"] for row in few["summary"]] == [2, 8]
+    assert 0.4 < few["summary"][0]["mean"] < 0.9
 
 
 def test_splits_in_files_and_layers_side_by_side(
