@@ -89,7 +89,7 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     for told in record["warnings"]:
         told["message"] = in_options(told["message"])
     record |= {"file": out, "model": model_path}
-    if before is not None:
+    if before is not None and replay is not None:
         _compare(before, record, replay)
     if page is not None:
         from jaxlin.report import probe_page  # what no other command needs

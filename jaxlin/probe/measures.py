@@ -18,6 +18,13 @@ _TOP = 5
 _MOST_CLASSES, _MOST_PAIRS = 100, 200
 
 
+def _metrics() -> Any:
+    """Scikit-learn's, which take a while to load; their stubs know fewer arguments than they."""
+    from sklearn import metrics
+
+    return metrics
+
+
 def probabilities_of(scores: np.ndarray) -> np.ndarray:
     """Softmax of the scores, float64 (N, C)."""
     from scipy.special import softmax
@@ -39,8 +46,7 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     >>> round(told["accuracy"], 3), told["confusion"]["counts"]
     (0.667, [[1, 0], [1, 1]])
     """
-    from sklearn import metrics
-
+    metrics = _metrics()
     count, num_classes = scores.shape
     every = np.arange(num_classes)
     predicted = scores.argmax(axis=1)
@@ -102,8 +108,7 @@ def means_over_classes(
     >>> means_over_classes(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), 3)["mean_class_accuracy"]
     0.5
     """
-    from sklearn import metrics
-
+    metrics = _metrics()
     there = np.unique(labels)
     recall = metrics.recall_score(labels, predicted, labels=there, average="macro", zero_division=0)
     seen = np.union1d(there, predicted)  # as `f1_score` has it where it is told nothing

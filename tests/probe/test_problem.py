@@ -67,7 +67,9 @@ def test_the_nearest_mean_is_that_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> 
             seen = normalized(x) if normalize else x
             scaling = make_scaling(word, seen)
             told = nearest_mean(block, problem, word, scaling, normalize)
-            scaled = seen if scaling is None else (seen - scaling.shift) * scaling.scale
+            scaled = seen
+            if scaling is not None:
+                scaled = (seen - np.asarray(scaling.shift)) * np.asarray(scaling.scale)
             fit = NearestCentroid().fit(scaled, LABELS)
             assert told["test"]["accuracy"] == np.mean(fit.predict(scaled) == LABELS)
             assert told["validation_accuracy"] == np.mean(fit.predict(scaled[:20]) == LABELS[:20])
