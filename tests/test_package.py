@@ -44,7 +44,7 @@ ORDER = (
     *("linear", "losses", "conjugates", "penalties", "metrics", "scales"),
     *("data", "kernels", "objective", "gradients", "certificates"),
     *("solvers", "training", "sweeps"),
-    *("ladder", "model_file", "sklearn", "jaxlin", "report", "cli"),
+    *("ladder", "model_file", "probe", "sklearn", "jaxlin", "report", "cli"),
 )
 
 

@@ -61,7 +61,7 @@ def test_the_commands_run_one_after_the_other(
     made = {path.name for path in tmp_path.iterdir()} - {"data.npz"}
     assert made == {
         "model.safetensors", "model.png", "sweep.safetensors", "sweep.png", "predictions.csv",
-        "model.onnx", "ladder.png",
+        "model.onnx", "ladder.png", "probe.json", "probe.html", "probe.safetensors",
     }  # fmt: skip
 
 

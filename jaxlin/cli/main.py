@@ -21,7 +21,10 @@ from jaxlin.errors import DataFormatError, DivergedError, InputError
 _FAILED, _BAD_INPUT, _INTERRUPTED, _NOBODY_READS = 1, 2, 130, 141
 
 
-COMMANDS = ("train", "sweep", "evaluate", "predict", "info", "export", "ladder", "check-gradients")
+COMMANDS = (
+    *("train", "sweep", "probe", "evaluate", "predict", "info", "export"),
+    *("ladder", "check-gradients"),
+)
 
 
 class _Commands(click.Group):

@@ -1,0 +1,225 @@
+"""The examples of `jaxlin probe`: blocks of features, and what is trained, chosen and tested on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import numpy as np
+
+from jaxlin import data
+from jaxlin.cli.probe_files import Source, record_files, sources_of
+from jaxlin.data.labels import Label
+from jaxlin.data.loading import check_feature_names, encode_as
+from jaxlin.data.opening import read_bytes
+from jaxlin.data.raw import RawData
+from jaxlin.data.readers.npy import check_labels, parse_npy
+from jaxlin.data.values import check_range
+from jaxlin.errors import DataFormatError, InputError
+from jaxlin.probe.problem import Block, Part, Problem
+
+
+def load_problem(
+    given: dict[str, Any], seed: int, dtype: str
+) -> tuple[Problem, list[dict[str, Any]]]:
+    """Reads all files, and sets apart what no file brings.
+
+    Args:
+      given: where examples are from, by the names of `probe_files.SOURCES`.
+      seed: of the draws.
+      dtype: that is computed in.
+
+    Returns:
+      The problem, and its files for the record.
+
+    Raises:
+      DataFormatError: a file cannot be read, or does not fit the others.
+      click.UsageError: options do not go together.
+    """
+    sources = sources_of(given)
+    examples = _Examples(sources, given)
+    groups = examples.groups()
+    parts = _drawn(examples, groups, given, seed)
+    for source, arrays in zip(sources, examples.arrays, strict=True):
+        for x in arrays.values():
+            check_range(x, dtype, source.path, "Take --dtype float64, or divide the features.")
+    blocks = tuple(
+        Block(source.name, arrays, source.path, raw.image_shape, raw.feature_names)
+        for source, arrays, raw in zip(sources, examples.arrays, examples.raws, strict=True)
+    )
+    try:
+        problem = Problem(
+            blocks, examples.classes, parts["train"], parts["validation"], parts.get("test"),
+            None if groups is None else len(np.unique(groups)),
+        )  # fmt: skip
+    except InputError as error:
+        raise DataFormatError(str(error), path=sources[0].path) from None
+    return problem, record_files(sources, examples.raws, given)
+
+
+class _Examples:
+    """What the files hold: features by block, and labels that all of them agree on."""
+
+    def __init__(self, sources: list[Source], given: dict[str, Any]) -> None:
+        self.sources, self.given = sources, given
+        self.raws = [source.read(given, given["labels"]) for source in sources]
+        self.arrays: list[dict[str, Any]] = [{"features": raw.x} for raw in self.raws]
+        self.classes, self.codes = self._labels()
+        self.parts: dict[str, Part] = {}
+        for name in ("test", "validation"):
+            if given[name]:
+                self.parts[name] = self._extra(name)
+        if "test" not in self.parts and self.raws[0].test_x is not None:
+            self.parts["test"] = self._own_test()
+
+    def _labels(self) -> tuple[tuple[Label, ...], np.ndarray]:
+        having = [place for place, raw in enumerate(self.raws) if raw.labels is not None]
+        if not having:
+            raise DataFormatError(
+                "has no labels: give the file that they are in (--labels FILE), of a table the "
+                "column (--label-column NAME)",
+                path=self.sources[0].path,
+            )
+        first, where = self.raws[having[0]], self.sources[having[0]].path
+        try:
+            classes, codes = data.encode_labels(first.labels, first.class_names)
+        except InputError as error:
+            raise DataFormatError(str(error), path=where) from None
+        if len(classes) < 2:
+            raise DataFormatError("contains only one class; at least 2 are needed", path=where)
+        for source, raw in zip(self.sources, self.raws, strict=True):
+            _check_count(len(raw.x), len(codes), source.path, where)
+            if raw.labels is not None and raw is not first:
+                own = encode_as(raw.labels, classes, source.path)
+                _check_same(own, codes, source.path, where)
+        return classes, codes
+
+    def _own_test(self) -> Part:
+        """The test examples that the files bring with them."""
+        found = []
+        for source, raw, arrays in zip(self.sources, self.raws, self.arrays, strict=True):
+            if raw.test_x is None:
+                raise DataFormatError("has no test set, which the first has", path=source.path)
+            arrays["test"] = raw.test_x
+            if raw.test_labels is not None:
+                own = encode_as(raw.test_labels, self.classes, source.path)
+                found.append((own, source.path))
+        return self._part("test", found, "the data's own")
+
+    def _extra(self, name: str) -> Part:
+        """The examples in files of their own, one for each block."""
+        found = []
+        paths = [self.given[name][source.place] for source in self.sources]
+        for source, path, raw, arrays in zip(
+            self.sources, paths, self.raws, self.arrays, strict=True
+        ):
+            at = source._replace(path=path)
+            width = {**self.given, "num_features": raw.x.shape[1]}
+            other = at.read(width, self.given[f"{name}_labels"])
+            check_feature_names(raw.feature_names, other.feature_names, path)
+            # A file that is itself in two parts is asked for what it calls its test set.
+            is_split = other.test_x is not None
+            x, own = (other.test_x, other.test_labels) if is_split else (other.x, other.labels)
+            arrays[name] = x
+            if own is not None:
+                found.append((encode_as(own, self.classes, path), path))
+        return self._part(name, found, "a file")
+
+    def _part(self, name: str, found: list[tuple[np.ndarray, str]], came: str) -> Part:
+        """One split, whose labels all files that have them agree on."""
+        if not found:
+            path = (self.given[name] or [self.sources[0].path])[0]
+            raise DataFormatError(
+                f"has no labels of the {name} examples: give them with --{name}-labels FILE",
+                path=path,
+            )
+        codes, where = found[0]
+        for own, path in found[1:]:
+            _check_same(own, codes, path, where)
+        for source, arrays in zip(self.sources, self.arrays, strict=True):
+            _check_count(len(arrays[name]), len(codes), source.path, where)
+        return Part(codes, name, came=came)
+
+    def groups(self) -> np.ndarray | None:
+        """The group of each example (N,), from a file or a column of the features."""
+        source = self.given["groups"]
+        if source is None:
+            return None
+        names = self.raws[0].feature_names or ()
+        if source in names:
+            return self._column(names.index(source), source)
+        if not source.endswith(".npy"):
+            raise click.BadParameter(
+                f"{source!r} must be an .npy file, or a column of numbers of a table of features.",
+                param_hint="--groups",
+            )
+        return check_labels(
+            parse_npy(read_bytes(source), source), len(self.codes), source, "the array"
+        )
+
+    def _column(self, place: int, name: str) -> np.ndarray:
+        """A column of the features that is none: taken out of all of them."""
+        groups = np.asarray(self.arrays[0]["features"][:, place])
+        for at, (raw, arrays) in enumerate(zip(self.raws, self.arrays, strict=True)):
+            names = raw.feature_names or ()
+            if name not in names:
+                continue
+            column = names.index(name)
+            for part, x in arrays.items():
+                arrays[part] = np.delete(np.asarray(x), column, axis=1)
+            self.raws[at] = _without(raw, column)
+        return groups
+
+
+def _without(raw: RawData, column: int) -> RawData:
+    names = tuple(name for place, name in enumerate(raw.feature_names or ()) if place != column)
+    return RawData(raw.x, raw.labels, feature_names=names)
+
+
+def _check_count(found: int, wanted: int, path: str, where: str) -> None:
+    if found != wanted:
+        raise DataFormatError(
+            f"has {found:,} examples, and {where} has {wanted:,} labels: blocks of features must "
+            "be of the same examples, in the same order",
+            path=path,
+        )
+
+
+def _check_same(codes: np.ndarray, others: np.ndarray, path: str, where: str) -> None:
+    _check_count(len(codes), len(others), path, where)
+    if (codes != others).any():
+        raise DataFormatError(
+            f"has another label than {where} for example {int(np.argmax(codes != others))} (from "
+            "0): blocks of features must be of the same examples, in the same order",
+            path=path,
+        )
+
+
+def _drawn(
+    examples: _Examples, groups: np.ndarray | None, given: dict[str, Any], seed: int
+) -> dict[str, Part]:
+    """All splits: what is left of the examples is drawn from, for the test set first."""
+    codes, parts = examples.codes, dict(examples.parts)
+    rows = np.arange(len(codes))
+    # Another seed for the second draw, so that the two are independent.
+    for name, of_draw in (("test", seed), ("validation", (seed + 1) % 2**32)):
+        share = given[f"{name}_share"]
+        if name in parts or share == 0:
+            continue
+        try:
+            if groups is None:
+                stay, apart = data.split_rows(codes[rows], share, of_draw, classes=examples.classes)
+            else:
+                part = share if share < 1 else share / len(rows)
+                stay, apart = data.split_groups(
+                    codes[rows], groups[rows], part, of_draw, classes=examples.classes
+                )
+        except InputError as error:
+            where = f"{examples.sources[0].path}: --{name}-share is {share:g}, but {error}"
+            raise InputError(where) from None
+        rows, chosen = rows[stay], rows[apart]
+        parts[name] = Part(codes[chosen], "features", chosen, "drawn")
+    whole = len(rows) == len(codes)
+    came = "all" if whole else "the rest"
+    parts["train"] = Part(codes[rows], "features", None if whole else rows, came)
+    return parts

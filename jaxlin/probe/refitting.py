@@ -1,0 +1,132 @@
+"""The winner trained again, on the validation rows as well, and what is proved of it."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_UP, Context, Decimal
+from typing import Any
+
+import numpy as np
+
+from jaxlin import losses
+from jaxlin.certificates import Certificate
+from jaxlin.model_file import Model
+from jaxlin.probe.problem import Block, Problem
+from jaxlin.probe.selecting import Selection, Tell, make_scaling
+from jaxlin.probe.settings import Settings
+from jaxlin.scales import C_of_l2, l2_of_C
+from jaxlin.solvers.lbfgs import LBFGS
+from jaxlin.training import Fit, fit
+
+_MOST_POINTS = 500
+# In a model file a loss goes by the name of its default instance.
+_LOSS_NAMES = (
+    "softmax_cross_entropy",
+    "weston_watkins_hinge",
+    "squared_weston_watkins_hinge",
+    "crammer_singer_hinge",
+)
+_SCALING_WORDS = {"none": "none", "unit": "unit range", "standardize": "standardised"}
+
+
+def refit(block: Block, problem: Problem, settings: Settings, chosen: Selection, tell: Tell) -> Fit:
+    """The winner's setting on training and validation rows together, from where it ended.
+
+    Args:
+      block: features.
+      problem: which rows are for what.
+      settings: of the probe.
+      chosen: by the validation rows.
+      tell: told of the progress, in words.
+    """
+    tell("the winner on training and validation rows")
+    parts = problem.train, problem.validation
+    x = block.gather(*parts, dtype=settings.dtype, normalize=chosen.value("normalize"))
+    labels = np.concatenate([part.labels for part in parts])
+    l2 = chosen.value("l2")
+    if settings.keeps == "C":
+        l2 = l2_of_C(chosen.value("C"), num_examples=len(labels), num_classes=len(problem.classes))
+    is_below = l2 < settings.certified_from * (1.0 - 1e-9)
+    passes = settings.passes_below if is_below else settings.passes
+    return fit(
+        x,
+        labels,
+        loss=settings.loss_function,
+        l2=l2,
+        solver=None if passes == LBFGS().passes else LBFGS(passes),
+        key=settings.seed,
+        init=chosen.fit.params,
+        bias=settings.bias,
+        tol=settings.tol,
+        scaling=make_scaling(chosen.value("scaling"), x),
+        dtype=settings.dtype,
+    )
+
+
+def model_of(block: Block, problem: Problem, chosen: Selection, found: Fit) -> Model:
+    """The refit classifier for raw features."""
+    loss: Any = found.objective.loss
+    return Model(
+        found.raw_params,
+        problem.classes,
+        next(name for name in _LOSS_NAMES if getattr(losses, name) == loss),
+        getattr(loss, "margin", None),
+        float(np.asarray(found.objective.l2)),
+        _SCALING_WORDS[chosen.value("scaling")],
+        block.image_shape,
+        block.feature_names,
+        normalize_rows=chosen.value("normalize"),
+    )
+
+
+def account(found: Fit, problem: Problem, chosen: Selection) -> dict[str, Any]:
+    """The refit in a record."""
+    history, count = found.history, len(problem.train) + len(problem.validation)
+    kept = np.unique(np.linspace(0, len(history) - 1, _MOST_POINTS).round().astype(int))
+    passes = history.passes
+    l2 = float(np.asarray(found.objective.l2))
+    certificate = found.certificate
+    return {
+        "on": "train+validation",
+        "examples": count,
+        "l2": l2,
+        "C": C_of_l2(l2, num_examples=count, num_classes=len(problem.classes)),
+        "scaling": chosen.value("scaling"),
+        "normalize": chosen.value("normalize"),
+        "objective": None if certificate is None else certificate.primal,
+        "train_accuracy": float(history.accuracy[-1]),
+        "outcome": str(found.outcome),
+        "outcome_kind": found.outcome.kind,
+        "certificate": None
+        if certificate is None
+        else {
+            name: float(getattr(certificate, name))
+            for name in ("primal", "dual", "gap", "relative_gap")
+        },
+        "certificate_sentence": proof_words(certificate),
+        "passes": len(history) if passes is None else int(passes[-1]),
+        "seconds": float(found.seconds),
+        "history": {
+            "passes": None if passes is None else passes[kept].tolist(),
+            "seconds": history.seconds[kept].tolist(),
+            "objective": history.objective[kept].tolist(),
+            "accuracy": history.accuracy[kept].tolist(),
+            "lower_bound": None,
+        },
+    }
+
+
+def proof_words(certificate: Certificate | None) -> str:
+    """What is proved, in a line.
+
+    >>> proof_words(Certificate(primal=0.5, dual=0.4999, how="", l2=1e-4, has_bias=True))
+    'objective 0.5 is within 0.021 % of the best possible; proved'
+    """
+    if certificate is None:
+        return "none: nothing is proved"
+    value = f"{certificate.primal:.5g}"
+    if not math.isfinite(certificate.gap) or certificate.dual <= 0.0:
+        return f"none: no bound of the optimum was found; the objective is {value}"
+    share = Decimal(100.0 * max(certificate.gap / certificate.dual, 1e-6))
+    digits = f"{Context(prec=2, rounding=ROUND_UP).create_decimal(share).normalize():f}"
+    return f"objective {value} is within {digits} % of the best possible; proved"
