@@ -81,9 +81,7 @@ def test_rows_that_are_kept_along_the_directions_change_nothing() -> None:
     basis = basis_of(data, True)
     scores = jnp.asarray(np.random.default_rng(4).normal(size=(3, data.x.shape[0])))
     gradient = jnp.asarray(np.random.default_rng(5).normal(size=(3, data.x.shape[1] + 1)))
-    gradient = gradient - gradient.mean(
-        axis=0, keepdims=True
-    )
+    gradient = gradient - gradient.mean(axis=0, keepdims=True)
     steps = [
         metric_at(
             SOFTMAX, True, rank, 40, "float32", data=data, basis=basis, kept=kept, scores=scores,
