@@ -165,8 +165,9 @@ def certain(certificate: Certificate | None, count: int, sure: np.ndarray | None
         words = "There is no certificate, so that nothing is claimed of the exact optimum."
     elif sure is None:
         words = (
-            "Of single predictions nothing is claimed: the model has a free bias, and the exact "
-            "optimum's need not be near. Without a bias (--no-bias) they can be counted."
+            "Of single predictions nothing is claimed: the model has a free bias, and that of the "
+            "exact optimum of a hinge need not be near. Without a bias (--no-bias), and with "
+            "softmax, they can be counted."
         )
     else:
         number = int(sure.sum())

@@ -51,6 +51,19 @@ class Protocol:
             values |= {"l2": None, "C": None, "search": "grid"}
         return Settings(**{**values, **told})
 
+    def sentences_of(self, settings: Settings) -> list[str]:
+        """What it does, and at the end which of its settings were others."""
+        usual, told = self.settings().as_json(), settings.as_json()
+        differs = [name for name in _SAID if told[name] != usual[name]]
+        if not differs:
+            return list(self.sentences)
+        words = ", ".join(name.replace("_", " ") for name in differs)
+        return [*self.sentences, f"Here with settings of its own: {words}."]
+
+
+# Settings that a protocol's sentences speak of.
+_SAID = ("loss", "l2", "C", "search", "scaling", "normalize", "select_by", "refit", "keeps")
+
 
 def _powers(start: float, stop: float, count: int) -> tuple[float, ...]:
     """10 to equally spaced powers; numbers that can be typed again."""

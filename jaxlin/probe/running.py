@@ -94,7 +94,7 @@ def run(problem: Problem, settings: Settings, *, tell: Tell | None = None) -> Pr
             "name": protocol.name,
             "title": protocol.title,
             "source": protocol.source,
-            "sentences": list(protocol.sentences),
+            "sentences": protocol.sentences_of(settings),
         },
         "data": _data(problem),
         "warnings": sorted(warnings, key=lambda told: _WEIGHT[told["kind"]]),
@@ -183,10 +183,15 @@ def _test(
         losses = settings.loss_function(jnp.asarray(scores), jnp.asarray(part.labels))
         loss = float(np.mean(np.asarray(losses), dtype=np.float64))
     sure, certificate = None, found.certificate
-    if certificate is not None and not certificate.has_bias:
-        if model.normalize_rows:
+    if certificate is not None and (not certificate.has_bias or settings.loss == "softmax"):
+        normalize = model.normalize_rows
+        if normalize:
             x = block.gather(part, dtype=settings.dtype, normalize=True)
-        sure = certain_predictions(certificate, found.params, x, found.scaling)
+        seen = None
+        if certificate.has_bias:  # what holds it are the rows that it was fitted on
+            parts = problem.train, problem.validation
+            seen = block.gather(*parts, dtype=settings.dtype, normalize=normalize)
+        sure = certain_predictions(certificate, found.params, x, found.scaling, examples=seen)
     softmax = "softmax of the scores"
     uncalibrated = f"{softmax}, which the {settings.loss} loss does not calibrate"
     return {
