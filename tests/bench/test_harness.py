@@ -89,7 +89,7 @@ def test_data_sets_and_solvers_are_found_by_their_files() -> None:
     assert {"jaxlin", "optax-loop", "torch-index", "sklearn-sgd"} <= set(solvers)
     datasets = discover("bench.datasets", "Dataset")
     assert set(datasets) == {"digits", "falling-scales", "fashion-mnist", "synthetic"}
-    assert benches() == ["sgd", "softmax", "svm"]
+    assert benches() == ["probe", "sgd", "softmax", "svm"]
 
 
 @pytest.fixture
