@@ -93,8 +93,8 @@ def over_classes(
     axis = axis % values.ndim
     size = values.shape[axis]
     if axis == values.ndim - 1 or size > _FEW_CLASSES:
-        reduced = {jnp.add: jnp.sum, jnp.maximum: jnp.max}[combine]
-        return reduced(values, axis=axis, keepdims=True)
+        reduce = jnp.sum if combine is jnp.add else jnp.max
+        return reduce(values, axis=axis, keepdims=True)
     parts = [jax.lax.index_in_dim(values, k, axis) for k in range(size)]
     return functools.reduce(combine, parts)
 

@@ -12,7 +12,7 @@ the pass for the scores can take along: `||M s||^2` is `||M||^2` in the mean for
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -108,7 +108,7 @@ def promising(
     _, (bounds, biases) = jax.lax.scan(attempt, start, widths)
     best = first_largest(bounds)
 
-    def narrowed(at: _Bracket, _: None) -> tuple[_Bracket, None]:
+    def narrowed(at: _Bracket, _: Any) -> tuple[_Bracket, None]:
         """Looks into the longer side: by golden sections, as far as the start allows."""
         is_left = at.best - at.low > at.high - at.best
         side = jnp.where(is_left, at.low, at.high)

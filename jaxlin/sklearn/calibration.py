@@ -39,8 +39,10 @@ def fit_calibrator(estimator: Any, X: Any, y: Any, sample_weight: Any, cv: Any =
             f"{sklearn.__version__}. Wrap the estimator in sklearn.calibration."
             "CalibratedClassifierCV, or upgrade."
         )
-    plain = clone(estimator).set_params(probabilities=None)
-    calibrated = CalibratedClassifierCV(plain, method="temperature", cv=cv, ensemble=False)
+    plain: Any = clone(estimator)
+    plain.set_params(probabilities=None)
+    make: Any = CalibratedClassifierCV
+    calibrated = make(plain, method="temperature", cv=cv, ensemble=False)
     # Who routes metadata has asked for that of the estimator, not of its calibration.
     with sklearn.config_context(enable_metadata_routing=False):
         return calibrated.fit(X, y, sample_weight=sample_weight)

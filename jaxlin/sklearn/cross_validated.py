@@ -125,7 +125,7 @@ class LinearClassifierCV(LinearEstimator):
         self._validate_params()
         data = training_of(self, X, y, sample_weight)
         l2s, labels = self._values(), data.all_codes
-        splitter = check_cv(self.cv, labels, classifier=True)
+        splitter: Any = check_cv(self.cv, labels, classifier=True)
         places = np.zeros((len(labels), 1))  # a splitter counts the rows, and looks no further
         splits = among_kept(list(splitter.split(places, labels, groups)), data)
         loss, seed = LOSSES[self.loss], seed_of(self.random_state)

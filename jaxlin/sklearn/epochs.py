@@ -79,9 +79,9 @@ def padded_rows(
         rows, batch = num_rows, batch_size
     else:
         batch = rows
-    weight = np.ones(num_rows) if weight is None else weight / weight.max()
+    counts = np.ones(num_rows) if weight is None else weight / weight.max()
     wide = np.zeros(rows)
-    wide[:num_rows] = weight / weight.sum()
+    wide[:num_rows] = counts / counts.sum()
     labels = np.zeros(rows, np.int32)
     labels[:num_rows] = codes
     if (rows, columns) != x.shape:
@@ -127,9 +127,10 @@ def run_epochs(
     capacity = max(1, min(_MOST_EPOCHS, _MOST_ROWS // num_rows)) if count > 1 else 1
     key = jax.random.key(np.uint32(seed))
     with float64_scope(dtype == np.float64):
-        numbers = DefaultNumbers(
-            *(jnp.asarray([v], dtype) for v in (learning_rate, momentum, total_steps)), 1, 1
+        rate, kept, steps = (
+            jnp.asarray([value], dtype) for value in (learning_rate, momentum, total_steps)
         )
+        numbers = DefaultNumbers(rate, kept, steps, 1, 1)
         W = np.zeros((1, start.W.shape[0], rows.x.shape[1]), dtype)
         W[0, :, : rows.num_features] = start.W
         b = None if start.b is None else np.asarray(start.b, dtype)[None]

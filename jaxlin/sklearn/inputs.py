@@ -7,7 +7,7 @@ kinds, negative weights.
 
 from __future__ import annotations
 
-from numbers import Number
+from numbers import Number, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,8 +86,7 @@ def known_array(values: Any, name: str) -> Any:
 
 def _readable(X: Any) -> Any:
     """bfloat16 and the like, which NumPy takes for bytes, as float32."""
-    dtype = getattr(X, "dtype", None)
-    if isinstance(X, np.ndarray) and dtype.kind == "V" and is_floating_dtype(dtype):
+    if isinstance(X, np.ndarray) and X.dtype.kind == "V" and is_floating_dtype(X.dtype):
         return X.astype(np.float32)
     return X
 
@@ -221,13 +220,13 @@ def row_weights(
     if unknown:
         raise InputError(f"The classes, {unknown}, are not in the data, but are in class_weight.")
     for label, value in class_weight.items():
-        is_number = isinstance(value, Number) and not isinstance(value, bool | complex)
-        if not (is_number and np.isfinite(value) and value >= 0):
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (is_number and 0.0 <= float(value) < np.inf):
             raise InputError(
                 f"class_weight must hold finite numbers that are not negative, got {value!r} for "
                 f"{label!r}."
             )
-        of_class[place[label]] = value
+        of_class[place[label]] = float(value)
     weight = weight * of_class[codes]
     if not weight.any():
         raise InputError("class_weight and sample weights leave every row a weight of zero.")

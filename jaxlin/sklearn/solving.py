@@ -115,7 +115,7 @@ def _with_proof(found: Fit, data: Training, loss: Known, l2: float, tol: float |
         )  # fmt: skip
     tol = usual_tol(loss) if tol is None else float(tol)
     ending = "certified" if certificate.relative_gap <= tol else "stuck"
-    words = newton_words(found.history.until_settled())
+    words = newton_words(len(found.history.until_settled()))
     why = " Take solver='lbfgs', or a larger tol."
     outcome = proof_sentence(ending, certificate, tol, words, why)
     return account._replace(certificate=certificate, outcome=outcome)

@@ -84,8 +84,8 @@ class Fit:
         to the optimum it is made when it is first asked for, and the fit keeps the examples till
         then.
         """
-        late = isinstance(self.proof, LateCertificate)
-        return self.proof.certificate() if late else self.proof
+        proof = self.proof
+        return proof.certificate() if isinstance(proof, LateCertificate) else proof
 
     @property
     def raw_params(self) -> LinearParams:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxlin.certificates.bounds import certified
 from jaxlin.certificates.certificate import Certificate
@@ -61,4 +62,4 @@ def _certificate(
         weight = jnp.asarray(examples.weight, jnp.float64)
         weight = weight / jnp.sum(weight)
         given = Given(params, examples.x, examples.labels, weight, scaling)
-        return certified(known_conjugate(objective.loss), given, float(objective.l2))
+        return certified(known_conjugate(objective.loss), given, float(np.asarray(objective.l2)))

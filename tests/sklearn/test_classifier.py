@@ -168,7 +168,7 @@ def test_pipelines_searches_and_routing_work() -> None:
     search = GridSearchCV(pipeline, grid, cv=3).fit(X, Y)
     assert search.best_score_ > 0.9
     with sklearn.config_context(enable_metadata_routing=True):
-        model = LinearClassifier().set_fit_request(sample_weight=True)
+        model: Any = LinearClassifier().set_fit_request(sample_weight=True)
         model.set_score_request(sample_weight=False)
         scores = cross_val_score(model, X, Y, cv=3, params={"sample_weight": WEIGHT})
     plain = cross_val_score(LinearClassifier(), X, Y, cv=3, params={"sample_weight": WEIGHT})

@@ -146,7 +146,7 @@ def test_the_same_numbers_in_another_form_give_the_same_model(name: str) -> None
 @pytest.mark.parametrize("name", ["pandas", "polars", "pyarrow"])
 def test_a_table_gives_its_names(name: str) -> None:
     table = WITHOUT_CHANGE[name]
-    model = LinearClassifier().fit(table, Y)
+    model: Any = LinearClassifier().fit(table, Y)
     assert model.feature_names_in_.tolist() == ["a", "b", "c"]
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.predict(X)

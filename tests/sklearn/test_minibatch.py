@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -24,7 +25,7 @@ def test_fit_comes_near_the_optimum_and_predicts() -> None:
     assert model.certificate_ is None
     objective = jaxlin.Objective(losses.softmax_cross_entropy, 1e-2)
     with float64_scope(True):
-        params = jaxlin.LinearParams(np.asarray(model.coef_), np.asarray(model.intercept_))
+        params = jaxlin.LinearParams(jnp.asarray(model.coef_), jnp.asarray(model.intercept_))
         gap = jaxlin.certificates.duality_gap(objective, params, X, Y).relative_gap
     assert gap < 0.01
 

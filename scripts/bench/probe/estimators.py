@@ -52,7 +52,8 @@ def iris(repeats: int) -> dict[str, Any]:
         },
         repeats,
     )
-    gap = own.certificate_.relative_gap
+    proof = own.certificate_
+    gap = None if proof is None else proof.relative_gap
     return {"l2": _L2, "first_seconds": first, "certified": gap, "seconds": taken}
 
 
@@ -77,9 +78,8 @@ def cross_validation(repeats: int, points: int) -> dict[str, Any]:
         "sklearn, two processes": {"n_jobs": 2},
         "sklearn, up to 10,000 iterations": {"max_iter": 10_000},
     }.items():
-        peer = LogisticRegressionCV(
-            Cs=Cs, cv=_FOLDS, scoring="accuracy", use_legacy_attributes=False, **options
-        )
+        make: Any = LogisticRegressionCV
+        peer = make(Cs=Cs, cv=_FOLDS, scoring="accuracy", use_legacy_attributes=False, **options)
         taken = seconds(_quietly(lambda peer=peer: peer.fit(x, y)))
         peers[name] = {"seconds": taken, "best_accuracy": float(np.max(_mean_scores(peer)))}
     return {
