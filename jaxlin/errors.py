@@ -9,11 +9,19 @@ they become one line on stderr and exit code 2; a failed fit exits with 1.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxlin.linear import LinearParams
     from jaxlin.solvers.history import History
+
+
+def _again(kind: type[Any], arguments: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    """An error as it came out of another process: its own arguments are in its state already."""
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(ValueError):
@@ -48,6 +56,10 @@ class DataFormatError(ValueError):
         place = ":".join(str(part) for part in (self.path, line, column) if part is not None)
         super().__init__(f"{place}: {message}")
 
+    def __reduce__(self) -> Any:
+        """As processes hand it on."""
+        return _again, (type(self), self.args, self.__dict__)
+
 
 class DivergedError(RuntimeError):
     """A fit left the finite numbers, or grew beyond any sense, and was stopped.
@@ -61,3 +73,7 @@ class DivergedError(RuntimeError):
         super().__init__(message)
         self.params = params
         self.history = history
+
+    def __reduce__(self) -> Any:
+        """As processes hand it on."""
+        return _again, (type(self), self.args, self.__dict__)

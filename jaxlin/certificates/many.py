@@ -33,7 +33,10 @@ def sums_of_many(loss: Known, given: Given, dual: jax.Array, *, shares_rows: boo
 
     def one(given: Given, dual: jax.Array) -> Sums:
         sums = measure(loss, given, l2, widths, dual, False)
-        return sums._replace(V=jnp.sqrt(jnp.sum(sums.V * sums.V, axis=-1, keepdims=True)))
+        # Squares of small numbers would be flushed to 0, and a bound be above the optimum.
+        top = jnp.max(jnp.abs(sums.V), axis=-1, keepdims=True)
+        parts = sums.V / jnp.where(top > 0.0, top, 1.0)
+        return sums._replace(V=top * jnp.sqrt(jnp.sum(parts * parts, axis=-1, keepdims=True)))
 
     return jax.vmap(one, in_axes=(axes, 0))(given, dual)
 

@@ -106,6 +106,7 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         if len(classes) == 2:
             W, b = W[1:] - W[:1], b[1:] - b[:1]
         self.coef_, self.intercept_, self.classes_ = W, b, classes
+        self.__dict__.pop("calibrator_", None)  # it was of the parameters before
 
     def _kept_params(self, classes: np.ndarray, num_features: int, bias: bool) -> LinearParams:
         """The parameters of the last fit, one row a class, NumPy: where a warm start starts.

@@ -51,7 +51,10 @@ def among_kept(splits: Sequence[Any], data: Training) -> list[Split]:
         place[data.kept] = np.arange(len(data.kept))
     found = []
     for number, (train, test) in enumerate(splits):
-        parts = [place[np.asarray(rows)] for rows in (train, test)]
+        parts = [
+            place[np.asarray(rows) if len(rows) else np.empty(0, np.int64)]
+            for rows in (train, test)
+        ]
         parts = [rows[rows >= 0] for rows in parts]
         for rows, what in zip(parts, ("fit to", "score on"), strict=True):
             if not len(rows):
@@ -110,11 +113,12 @@ def held_out_scores(
             "tol": tol, "key": seed, "dtype": data.dtype, "select_by": select_by,
         }  # fmt: skip
         numbers = fold_numbers_of(splits, len(data.codes))
-        if numbers is not None:
+        # A sweep scores with the weights that it fits with; class weights are not for scores.
+        if numbers is not None and can_score_alike(data):
             found = sweep(data.x, data.codes, folds=numbers, sample_weight=data.weight, **shared)
             assert found.fold_scores is not None
             return found.fold_scores[select_by].T
-        return np.stack([_of_split(data, split, shared, select_by) for split in splits])
+        return np.stack([_of_split(data, loss, split, shared, select_by) for split in splits])
 
 
 def fold_numbers_of(splits: Sequence[Split], num_rows: int) -> np.ndarray | None:
@@ -149,18 +153,27 @@ def best_of(scores: np.ndarray, l2s: np.ndarray, select_by: str) -> int:
     return int(max(tied, key=lambda column: l2s[column]))
 
 
-def _of_split(data: Training, split: Split, shared: dict[str, Any], select_by: str) -> np.ndarray:
+def can_score_alike(data: Training) -> bool:
+    """Whether rows count in the scores as they do in the fits."""
+    if data.weight is None or data.score_weight is None:
+        return data.weight is data.score_weight
+    return bool(np.array_equal(data.weight, data.score_weight))
+
+
+def _of_split(
+    data: Training, loss: Known, split: Split, shared: dict[str, Any], select_by: str
+) -> np.ndarray:
     """One split by a sweep with a validation set."""
     train, test = split
     weight = None if data.weight is None else data.weight[train]
     found = sweep(data.x[train], data.codes[train], sample_weight=weight,
                   validation=(data.x[test], data.codes[test]), **shared)  # fmt: skip
-    if data.weight is None:
+    if data.score_weight is None:
         return found.table[f"validation_{select_by}"]
     # A sweep's validation rows all count the same.
     W = np.asarray(found.params.W, np.float64)
     b = None if found.params.b is None else np.asarray(found.params.b, np.float64)
-    return _scores(data, test, W, b, select_by)
+    return _scores(data, loss, test, W, b, select_by)
 
 
 def _by_newton(
@@ -185,20 +198,24 @@ def _by_newton(
     scores = np.empty((len(splits), len(l2s)))
     for number, (_, test) in enumerate(splits):
         of_split = None if b is None else b[number]
-        scores[number, order] = _scores(data, test, W[number], of_split, select_by)
+        scores[number, order] = _scores(data, loss, test, W[number], of_split, select_by)
     return scores
 
 
 def _scores(
-    data: Training, test: np.ndarray, W: np.ndarray, b: np.ndarray | None, select_by: str
-) -> np.ndarray:
-    """Accuracy, or softmax loss, of models W (L, C, D) on some rows, (L,)."""
+    data: Training, loss: Known, test: np.ndarray, W: np.ndarray, b: np.ndarray | None,
+    select_by: str,
+) -> np.ndarray:  # fmt: skip
+    """Accuracy, or mean loss, of models W (L, C, D) on some rows, (L,)."""
     codes = data.codes[test]
-    weight = np.ones(len(test)) if data.weight is None else data.weight[test]
+    weight = np.ones(len(test)) if data.score_weight is None else data.score_weight[test]
     scores = np.einsum("nd,lcd->lnc", data.x[test].astype(np.float64), W)
     scores = scores if b is None else scores + b[:, None, :]
     if select_by == "accuracy":
         values = scores.argmax(axis=2) == codes
-    else:
+    elif isinstance(loss, SoftmaxCrossEntropy):
         values = -log_softmax(scores, axis=2)[:, np.arange(len(test)), codes]
+    else:
+        with float64_scope(True):
+            values = np.stack([np.asarray(loss(one, jnp.asarray(codes))) for one in scores])
     return values @ weight / weight.sum()

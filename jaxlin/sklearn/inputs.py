@@ -34,6 +34,7 @@ class Training(NamedTuple):
       codes: class indices (N,) int32.
       classes: the labels (C,).
       weight: of each row, class weights included, float64 (N,); None where all are 1.
+      score_weight: of each row, class weights left out; None where none were given.
       dtype: that is computed in.
       kept: which of the user's rows these are, (N,) int64; None for all of them.
       all_codes: of the user's rows.
@@ -43,6 +44,7 @@ class Training(NamedTuple):
     codes: np.ndarray
     classes: np.ndarray
     weight: np.ndarray | None
+    score_weight: np.ndarray | None
     dtype: np.dtype
     kept: np.ndarray | None
     all_codes: np.ndarray
@@ -63,6 +65,10 @@ def known_features(X: Any) -> Any:
     if isinstance(X, np.ma.MaskedArray):
         raise InputError("X is a masked array, whose mask would be ignored. Fill it first.")
     if scipy.sparse.issparse(X):
+        if X.ndim != 2:
+            raise InputError(f"Expected 2D array, got a sparse array with shape {X.shape} instead.")
+        if X.format in ("lil", "dok"):  # whose indices nothing else looks at
+            X = _listed(X)
         check_indices(X)
         return X
     is_table = hasattr(X, "columns") or hasattr(X, "column_names")
@@ -89,6 +95,27 @@ def _readable(X: Any) -> Any:
     if isinstance(X, np.ndarray) and X.dtype.kind == "V" and is_floating_dtype(X.dtype):
         return X.astype(np.float32)
     return X
+
+
+def _listed(X: Any) -> Any:
+    """A sparse matrix of Python lists or a dictionary, as its entries one by one."""
+    if X.format == "dok":
+        pairs, values = list(X.keys()), list(X.values())
+    else:
+        pairs = [(i, j) for i, columns in enumerate(X.rows) for j in columns]
+        values = [value for row in X.data for value in row]
+    try:
+        places = np.array(pairs, np.int64).reshape(len(values), 2)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"X, a sparse matrix of shape {X.shape}, is damaged: {error}.") from None
+    for axis, what in enumerate(("row", "column")):
+        outside = places[(places[:, axis] < 0) | (places[:, axis] >= X.shape[axis]), axis]
+        if len(outside):
+            raise InputError(
+                f"X, a sparse matrix of shape {X.shape}, is damaged: {what} index {outside[0]} is "
+                f"outside of 0..{X.shape[axis] - 1}."
+            )
+    return scipy.sparse.coo_array((np.array(values, X.dtype), tuple(places.T)), shape=X.shape)
 
 
 def check_indices(X: Any) -> None:
@@ -246,12 +273,14 @@ def training_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Training:
     dtype = computed_in(x, estimator.dtype)
     x = dense(x, dtype)
     weight = row_weights(sample_weight, estimator.class_weight, codes, classes)
+    score_weight = row_weights(sample_weight, None, codes, classes)
     kept, all_codes = None, codes
     if weight is not None and not weight.all():
         kept = np.flatnonzero(weight)
         x, codes, weight = x[kept], codes[kept], weight[kept]
+        score_weight = None if score_weight is None else score_weight[kept]
     check_several(codes, classes)
-    return Training(x, codes, classes, weight, dtype, kept, all_codes)
+    return Training(x, codes, classes, weight, score_weight, dtype, kept, all_codes)
 
 
 def check_several(codes: np.ndarray, classes: np.ndarray) -> None:

@@ -178,9 +178,18 @@ class MinibatchClassifier(LinearEstimator):
         )  # fmt: skip
         declared, codes = encoded(y, declared)
         dtype = computed_in(x, self.dtype) if is_first else self.coef_.dtype
+        if not is_first and (self._progress.state.params.b is None) == self.fit_intercept:
+            raise InputError(
+                "fit_intercept has changed since the last call to partial_fit. Begin anew, with a "
+                "clone of the estimator."
+            )
         weight = row_weights(sample_weight, self.class_weight, codes, declared)
-        data = Training(dense(x, dtype), codes, declared, weight, dtype, None, codes)
-        rate = self._rate_for(data) if is_first else self.learning_rate_
+        x = dense(x, dtype)
+        if weight is not None and not weight.all():  # they would dilute the batches
+            x, codes, weight = x[weight > 0.0], codes[weight > 0.0], weight[weight > 0.0]
+        data = Training(x, codes, declared, weight, None, dtype, None, codes)
+        keeps = not is_first and self.learning_rate == "auto"
+        rate = self.learning_rate_ if keeps else self._rate_for(data)
         seed = seed_of(self.random_state) if is_first else self._seed
         progress = None if is_first else self._progress
         self._train(data, progress, None, rate, seed, count=1, total_steps=np.inf)

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from jaxlin import conjugates
 from jaxlin.certificates import duality_gap
 from jaxlin.conjugates import Known
+from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
 from jaxlin.outcomes import Outcome
@@ -55,11 +56,14 @@ def solve(
     if max_iter == 0:
         return _as_it_starts(data, bias, start)
     can_newton = not conjugates.is_hinge(loss)
-    if can_newton and solver != "lbfgs" and (
-        solver == "newton" or is_small(loss, len(data.codes), data.shape)
-    ):  # fmt: skip
+    if can_newton and solver != "lbfgs" and is_small(loss, len(data.codes), data.shape):
         return fit_small(data, loss, l2, bias=bias, tol=tol, max_iter=max_iter, start=start)
     chosen: Any = None
+    if l2 == 0.0 and solver == "lbfgs":
+        raise InputError(
+            "solver='lbfgs' goes on until the optimum is proved, and with l2 = 0 nothing can be: "
+            "pass l2 above 0, or solver='auto'."
+        )
     if solver == "newton":
         chosen = Newton() if max_iter is None else Newton(steps=max_iter)
     elif l2 > 0.0 and (solver == "lbfgs" or max_iter is not None):

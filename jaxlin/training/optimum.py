@@ -142,24 +142,32 @@ def fit_to_optimum(
             ended = fits.one(l2, tol, listener)
             ended = ended._replace(params=jax.tree.map(jnp.asarray, ended.params))
             listener.seen.clear()
+            start = ended.params
         if ended is not None and ended.outcome.kind != "out_of_steps":
             return ended
         data = Data(examples.x, examples.labels, examples.weight, scaling)
         loss = conjugates.known_conjugate(objective.loss)
         descent = Descent(loss, data, start, dtype=dtype)
+        if ended is not None and not is_held(descent.basis):
+            return ended
         check_basis(descent.basis)
         # Where another way has no proof, its bound is a bound all the same.
         dual = -np.inf if ended is None else ended.certificate.dual
         solved = descent.solve(l2, tol, most_passes=most_passes, on_round=listener, dual=dual)
         found = account_of(solved, tol, descent, most_passes, listener.seen)
         if ended is not None and ended.certificate.relative_gap < found.certificate.relative_gap:
-            return ended._replace(outcome=found.outcome)
+            return ended
         return found
+
+
+def is_held(basis: Basis) -> bool:
+    """Whether float32 can hold the squares of the features."""
+    return bool(np.isfinite(np.asarray(basis.variances)).all())
 
 
 def check_basis(basis: Basis) -> None:
     """Raises `InputError` for features whose squares float32 cannot hold."""
-    if not np.isfinite(np.asarray(basis.variances)).all():
+    if not is_held(basis):
         raise InputError(
             "X is so large that float32 cannot hold its squares. Scale the features "
             "(scaling=jaxlin.data.Scaling.standardize(x)), or give them in another unit."

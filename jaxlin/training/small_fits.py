@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxlin import conjugates
@@ -29,8 +30,8 @@ from jaxlin.training.proved import ToOptimum, history_of_rounds
 
 # Numbers of the rows in their own coordinates, times the classes; and of the features.
 _SMALL_WORK, _SMALL_SIZE = 10_000_000, 20_000_000
-# Coordinates: their second moments are factored.
-_FEW = 1024
+# Coordinates, and classes: matrices of so many rows are factored, those of the classes each step.
+_FEW, _FEW_CLASSES = 1024, 256
 
 
 def takes_small(loss: Loss, num_rows: int, num_features: int, num_classes: int) -> bool:
@@ -45,6 +46,7 @@ def takes_small(loss: Loss, num_rows: int, num_features: int, num_classes: int) 
     size = min(num_rows, num_features) + 1
     is_small = num_rows * size * num_classes <= _SMALL_WORK and size <= _FEW
     is_small = is_small and num_rows * num_features <= _SMALL_SIZE
+    is_small = is_small and num_classes <= _FEW_CLASSES
     return not conjugates.is_hinge(loss) and is_small
 
 
@@ -121,7 +123,7 @@ class SmallFits:
 
         def hear(now: Standing, seconds: float) -> bool:
             rounds.append(round_of(now, 0, seconds))
-            return listener(rounds[-1], lambda: params_of(now, 0))
+            return listener(rounds[-1], lambda: jax.tree.map(jnp.asarray, params_of(now, 0)))
 
         found, is_stopped = self._problems.rounds(l2, tol, self._start, hear)
         return ended_of(found, 0, tol, self._fitted, rounds, listener.seen, is_stopped=is_stopped)

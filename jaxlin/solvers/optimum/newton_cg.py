@@ -137,7 +137,7 @@ class _Problem:
     ) -> Found:
         none = jnp.zeros((), jnp.int32)
         first, second = ((theta, self.scores(theta)) for theta in starts)
-        is_second = self.value(*second) < self.value(*first)
+        is_second = ~(self.value(*first) <= self.value(*second))  # where the first is NaN too
         theta, s = (jnp.where(is_second, b, a) for a, b in zip(first, second, strict=True))
         start = _State(self.point(theta, s), none, none + 3, none)
 
@@ -275,7 +275,7 @@ class _Problem:
 
     def accuracy(self, s: jax.Array) -> jax.Array:
         right = first_largest(self.inside(s), axis=0) == self.rows.labels
-        return 1.0 - jnp.sum(jnp.where(right, 0.0, self.weight))
+        return jnp.sum(jnp.where(right, self.weight, 0.0))
 
     def with_absent(self, at: _Point) -> jax.Array:
         """The parameters, the bias of a class that may have no part so low that it has none."""
