@@ -7,6 +7,7 @@ import math
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -104,9 +105,22 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def check_targets(*paths: str | None) -> None:
-    """Says before the work what would go wrong after it."""
+def check_targets(*paths: str | None, inputs: Iterable[str | None] = ()) -> None:
+    """Says before the work what would go wrong after it.
+
+    Args:
+      paths: that are to be written.
+      inputs: that are read, and that nothing may take the place of.
+    """
     given = [path for path in paths if path is not None]
+    read = {os.path.realpath(path): path for path in inputs if path is not None}
+    for path in given:
+        source = read.get(os.path.realpath(path))
+        if source is not None:
+            raise click.UsageError(
+                f"{path!r} would take the place of {source!r}, which is read: give the output "
+                "another name."
+            )
     places = [os.path.realpath(path) for path in given]
     for path, place in zip(given, places, strict=True):
         if places.count(place) > 1:

@@ -53,7 +53,7 @@ def predict(
     Rows are read, judged and written a block at a time: DATA may be larger than memory (.npz and
     gzipped .npy files, and folders, are read whole).
     """
-    check_targets(out)
+    check_targets(out, inputs=(model_path, source))
     model = load_model(model_path)
     block_rows = _block_rows(model.params.num_features)
     rows = rows_for(model, source, split, options, block_rows)

@@ -21,6 +21,7 @@ from jaxlin.model_file import save_model
 from jaxlin.probe import Problem, run
 from jaxlin.probe.leaks import warning
 from jaxlin.probe.replaying import comparison, read_record, settings_in
+from jaxlin.report.words import one_line
 
 
 class _Remembering(click.Command):
@@ -74,6 +75,9 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     else:
         settings = settings_of(options)
         sources = given_sources(options)
+    singles = (sources[name] for name in ("labels", "validation_labels", "test_labels", "groups"))
+    several = (path for name in ("features", "validation", "test") for path in sources[name])
+    check_targets(out, page, model_path, inputs=(*several, *singles, replay))
     problem, files = load_problem(sources, settings.seed, settings.dtype)
     _announce(problem, sources)
     with ProbeProgress(message_console()) as progress:
@@ -91,14 +95,14 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     record |= {"file": out, "model": model_path}
     if before is not None and replay is not None:
         _compare(before, record, replay)
-    if page is not None:
-        from jaxlin.report import probe_page  # what no other command needs
-
-        probe_page.write(record, page)
     save_model(model_path, probed.model)
     with replacing(out) as file:
         text = json.dumps(record, indent=1, allow_nan=False)
         file.write(text.encode() + b"\n")
+    if page is not None:
+        from jaxlin.report import probe_page  # what no other command needs
+
+        probe_page.write(record, page)
     if as_json:
         print_json(record)
         return
@@ -123,5 +127,5 @@ def _announce(problem: Problem, sources: dict[str, Any]) -> None:
         f"{block.num_features:,} {block.first.dtype} features" for block in problem.blocks[:5]
     )
     more = ", ..." if len(problem.blocks) > 5 else ""
-    first = os.path.basename(sources["features"][0].rstrip("/"))
+    first = one_line(os.path.basename(sources["features"][0].rstrip("/")))
     say(f"{first}: {len(problem.classes)} classes, {blocks}{more}; {', '.join(counts)}")

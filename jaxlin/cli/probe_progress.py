@@ -8,8 +8,10 @@ from typing import Self
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from jaxlin.cli.output import say
+from jaxlin.report.words import one_line
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -38,8 +40,9 @@ class ProbeProgress:
 
     def tell(self, words: str) -> None:
         """Shows what is being done now."""
+        words = one_line(words)  # names of files and layers are in it
         if self._status is not None:
-            self._status.update(words)
+            self._status.update(Text(words))
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             say(words)

@@ -48,6 +48,8 @@ def sources_in(record: dict[str, Any], path: str, features: tuple[str, ...]) -> 
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (is_number and value >= 0):
             raise DataFormatError(f"has settings whose {name} is no number", path=path)
+    if not sources["validation"] and sources["validation_share"] == 0:
+        raise DataFormatError("has settings without validation examples", path=path)
     count = sources["num_features"]
     if count is not None and (not isinstance(count, int) or count < 1):
         raise DataFormatError("has settings whose num_features is no whole number", path=path)

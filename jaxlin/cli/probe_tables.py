@@ -156,8 +156,12 @@ def _facts(record: dict[str, Any], block: dict[str, Any]) -> dict[str, object]:
         if test["certain"]["count"] is not None:
             told["certain"] = test["certain"]["sentence"]
     few = block["few_shot"]
-    for skipped in few["skipped"] if few else ():
-        told["left out"] = f"{skipped['per_class']} examples a class: {one_line(skipped['reason'])}"
+    left_out = [
+        f"{skipped['per_class']} examples a class: {one_line(skipped['reason'])}"
+        for skipped in (few["skipped"] if few else ())
+    ]
+    if left_out:
+        told["left out"] = "; ".join(left_out)
     if record["replay"] is not None:
         told["replay"] = replay_words(record["replay"])
     told["device"] = record["device"]

@@ -127,7 +127,8 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
     """
     out = "sweep.safetensors" if out is None else out
     picture = picture_path(out, options)
-    check_targets(out, picture, options["csv"])
+    read = (source, options["test"], options["test_labels"])
+    check_targets(out, picture, options["csv"], inputs=read)
     share = _validation_share(options)
     scale = chosen_scale(options)
     word = chosen_word(options, _OWNERS)

@@ -92,7 +92,7 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     """Train a linear classifier on DATA (default: the built-in handwritten digits)."""
     out = "model.safetensors" if out is None else out
     picture = picture_path(out, options)
-    check_targets(out, picture)
+    check_targets(out, picture, inputs=(source, options["test"], options["test_labels"]))
     scale = chosen_scale(options)
     word = asked_for(options)
     dataset = load_splits(source, options, options["validation"])

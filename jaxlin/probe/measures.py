@@ -167,7 +167,7 @@ def certain(certificate: Certificate | None, count: int, sure: np.ndarray | None
         words = (
             "Of single predictions nothing is claimed: the model has a free bias, and that of the "
             "exact optimum of a hinge need not be near. Without a bias (--no-bias), and with "
-            "softmax, they can be counted."
+            "softmax for up to 300 classes, they can be counted."
         )
     else:
         number = int(sure.sum())

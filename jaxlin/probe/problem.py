@@ -98,7 +98,12 @@ class Block:
         """
         dtype = np.dtype(dtype)
         with float64_scope(dtype == np.float64):
-            kept = dtype if normalize else np.dtype(checks.as_features(self.first[:1], dtype).dtype)
+            kinds = {
+                np.dtype(checks.as_features(self.arrays[part.array][:1], dtype).dtype)
+                for part in parts
+            }
+        # Files of one data set need not have one dtype: whole numbers in one, parts in another.
+        kept = dtype if normalize or len(kinds) > 1 else kinds.pop()
         size = sum(map(len, parts)), self.num_features
         buffer = np.empty(size[0] * size[1] * kept.itemsize + _ALIGNMENT, np.uint8)
         start = -buffer.ctypes.data % _ALIGNMENT

@@ -52,17 +52,27 @@ class Protocol:
         return Settings(**{**values, **told})
 
     def sentences_of(self, settings: Settings) -> list[str]:
-        """What it does, and at the end which of its settings were others."""
+        """What it does, and before that which settings were others."""
         usual, told = self.settings().as_json(), settings.as_json()
         differs = [name for name in _SAID if told[name] != usual[name]]
         if not differs:
             return list(self.sentences)
-        words = ", ".join(name.replace("_", " ") for name in differs)
-        return [*self.sentences, f"Here with settings of its own: {words}."]
+        words = "; ".join(_said(name, told[name]) for name in differs)
+        return [f"This probe departs from the protocol that follows, in: {words}.", *self.sentences]
 
 
 # Settings that a protocol's sentences speak of.
-_SAID = ("loss", "l2", "C", "search", "scaling", "normalize", "select_by", "refit", "keeps")
+_SAID = ("loss", "l2", "C", "search", "scaling", "normalize", "select_by", "keeps")
+
+
+def _said(name: str, value: Any) -> str:
+    """A setting in words."""
+    word = name.replace("_", " ")
+    if value is None:
+        return f"no {word} of the protocol's"
+    if name in ("l2", "C"):
+        return f"{len(value)} {word}, {min(value):g} to {max(value):g}"
+    return f"{word} {', '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _powers(start: float, stop: float, count: int) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from decimal import ROUND_UP, Context, Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from jaxlin.probe.problem import Block, Problem
 from jaxlin.probe.selecting import Selection, Tell, make_scaling
 from jaxlin.probe.settings import Settings
 from jaxlin.scales import C_of_l2, l2_of_C
+from jaxlin.solvers.history import History
 from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.training import Fit, fit
 
@@ -49,7 +51,9 @@ def refit(block: Block, problem: Problem, settings: Settings, chosen: Selection,
     if settings.keeps == "C":
         l2 = l2_of_C(chosen.value("C"), num_examples=len(labels), num_classes=len(problem.classes))
     is_below = l2 < settings.certified_from * (1.0 - 1e-9)
-    passes = settings.passes_below if is_below else settings.passes
+    passes = settings.passes
+    if is_below:
+        passes = min(passes, settings.passes_below)
     shared: dict[str, Any] = {
         "loss": settings.loss_function,
         "l2": l2,
@@ -65,7 +69,24 @@ def refit(block: Block, problem: Problem, settings: Settings, chosen: Selection,
     # The last digits of a smooth loss cost few passes, and most predictions are certain with them.
     solver = LBFGS(min(passes, _CLOSING_PASSES))
     closer = fit(x, labels, solver=solver, init=found.params, tol=_CLOSE, **shared)
-    return closer if closer.outcome.kind == "converged" else found
+    if closer.outcome.kind != "converged":
+        return found
+    seconds = found.seconds + closer.seconds
+    history = _joined(found.history, closer.history)
+    return dataclasses.replace(closer, history=history, seconds=seconds)
+
+
+def _joined(first: History, second: History) -> History:
+    """One after the other, as of one fit."""
+    passes = None
+    if first.passes is not None and second.passes is not None:
+        passes = np.concatenate([first.passes, first.passes[-1] + second.passes])
+    return History(
+        objective=np.concatenate([first.objective, second.objective]),
+        accuracy=np.concatenate([first.accuracy, second.accuracy]),
+        seconds=np.concatenate([first.seconds, first.seconds[-1] + second.seconds]),
+        passes=passes,
+    )
 
 
 def model_of(block: Block, problem: Problem, chosen: Selection, found: Fit) -> Model:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlin.certificates import certain_predictions
+from jaxlin.certificates.bias_shift import MOST_CLASSES
 from jaxlin.model_file import Model
 from jaxlin.precision import float64_scope
 from jaxlin.probe import baselines, leaks, refitting
@@ -183,7 +184,8 @@ def _test(
         losses = settings.loss_function(jnp.asarray(scores), jnp.asarray(part.labels))
         loss = float(np.mean(np.asarray(losses), dtype=np.float64))
     sure, certificate = None, found.certificate
-    if certificate is not None and (not certificate.has_bias or settings.loss == "softmax"):
+    can_hold = settings.loss == "softmax" and len(problem.classes) <= MOST_CLASSES
+    if certificate is not None and (not certificate.has_bias or can_hold):
         normalize = model.normalize_rows
         if normalize:
             x = block.gather(part, dtype=settings.dtype, normalize=True)

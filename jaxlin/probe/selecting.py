@@ -181,7 +181,7 @@ class _Trial:
 
     def _run(self, places: list[int], proved: bool) -> None:
         settings = self.settings
-        passes = settings.passes if proved else settings.passes_below
+        passes = settings.passes if proved else min(settings.passes, settings.passes_below)
         usual = passes == LBFGS().passes
         l2, init = [self.values[at] for at in places], None
         grid: Any = {"l2": l2}
