@@ -126,6 +126,12 @@ def test_no_lead_of_the_optimum_falls_by_more_than_is_claimed() -> None:
     assert max(tightness) > 0.05
 
 
+def test_a_row_that_hardly_counts_holds_no_bias() -> None:
+    # Whatever the shift, it costs less than 1e-6 * 60: less than the gap.
+    falls = largest_falls(np.array([[60.0, 0.0]]), np.array([1e-6]), np.zeros(1), 1e-3, 0.0)
+    assert falls[0, 1] == np.inf
+
+
 def test_with_a_free_bias_nothing_is_claimed_of_what_is_not_known() -> None:
     problem, l2, best = solved("softmax", True)[1]
     params = params_of(best.W, best.b)

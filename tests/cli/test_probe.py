@@ -288,3 +288,15 @@ def test_ctrl_c_writes_nothing(
     assert end.value.code == 130
     assert "interrupted; nothing was written" in capsys.readouterr().err
     assert not Path("probe.json").exists()
+
+
+def test_no_output_takes_the_place_of_an_input(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = str(folder / "mine.npz")
+    np.savez(source, x=np.ones((4, 2)), y=np.array([0, 1, 0, 1]))
+    before = Path(source).read_bytes()
+    run = Run(capsys, "probe", source, "--out", source)
+    assert run.code == 2
+    assert "would take the place of" in run.err
+    assert Path(source).read_bytes() == before

@@ -108,3 +108,22 @@ def test_there_are_45_values_unless_others_are_given() -> None:
 def test_the_winner_can_be_calibrated() -> None:
     model = LinearClassifierCV("squared_svm", l2s=L2S, cv=3, probabilities="calibrated").fit(X, Y)
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("select_by", ["accuracy", "loss"])
+def test_weights_of_one_change_no_score_of_an_svm(select_by: Any) -> None:
+    rows = np.arange(len(Y))
+    options: dict[str, Any] = {
+        "l2s": [1e-3, 0.1], "cv": [(rows[::2], rows[1::2])], "select_by": select_by,
+    }  # fmt: skip
+    plain = LinearClassifierCV("svm", **options).fit(X, Y)
+    weighted = LinearClassifierCV("svm", **options).fit(X, Y, np.ones(len(Y)))
+    np.testing.assert_allclose(weighted.scores_, plain.scores_, rtol=1e-5)
+
+
+def test_class_weights_are_for_the_fits_alone() -> None:
+    some = np.flatnonzero(np.arange(len(Y)) % (1 + 2 * Y) == 0)
+    model = LinearClassifierCV(l2s=L2S, cv=3, class_weight="balanced").fit(X[some], Y[some])
+    one = LinearClassifier(l2=L2S[1], class_weight="balanced")
+    loop = cross_val_score(one, X[some], Y[some], cv=3)
+    np.testing.assert_allclose(model.scores_[:, 1], loop)

@@ -307,3 +307,30 @@ def test_prediction_says_what_is_wrong() -> None:
         model.predict(X[:, :2])
     with pytest.raises(ValueError, match="minimum of 1 is required"):
         model.predict(X[:0])
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.lil_array, scipy.sparse.dok_array])
+def test_damaged_lists_of_sparse_entries_are_refused(kind: Any) -> None:
+    x = kind(X)
+    np.testing.assert_allclose(
+        LinearClassifier().fit(x, Y).coef_, LinearClassifier().fit(X, Y).coef_
+    )
+    if kind is scipy.sparse.lil_array:
+        x.rows[0][0] = -1
+    else:
+        x._dict[(0, 99)] = 1.0
+    with pytest.raises(InputError, match=r"is damaged: column index (-1|99) is outside of 0\.\."):
+        LinearClassifier().fit(x, Y)
+
+
+def test_sparse_features_of_one_dimension_are_refused() -> None:
+    with pytest.raises(InputError, match="Expected 2D array"):
+        LinearClassifier().fit(scipy.sparse.coo_array(np.ones(3)), [0, 1, 0])
+
+
+def test_calibration_is_of_the_last_fit_alone() -> None:
+    model: Any = LinearClassifier("squared_svm", probabilities="calibrated").fit(X, Y)
+    assert model.predict_proba(X).shape == (len(Y), len(np.unique(Y)))
+    model.set_params(probabilities=None).fit(X, Y[::-1])
+    with pytest.raises(InputError, match="no calibrated probabilities"):
+        model.set_params(probabilities="calibrated").predict_proba(X)

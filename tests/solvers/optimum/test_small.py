@@ -126,3 +126,21 @@ def test_the_optimum_is_that_of_lbfgs() -> None:
     np.testing.assert_allclose(np.asarray(own.params.W), np.asarray(other.params.W), atol=1e-3)
     assert own.params.b is not None
     assert float(np.sum(np.asarray(own.params.b))) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_features_that_float32_cannot_square_are_fitted_in_float64() -> None:
+    plain = jaxlin.fit(X, LABELS, loss=LOSSES["softmax"], l2=1e-2)
+    large = jaxlin.fit(1e25 * X, LABELS, loss=LOSSES["softmax"], l2=1e-2 * 1e30)
+    assert np.isfinite(np.asarray(large.params.W)).all()
+    assert large.certificate is not None
+    assert plain.certificate is not None
+    assert large.certificate.dual <= large.certificate.primal
+
+
+def test_a_start_beyond_the_numbers_is_left_for_zero() -> None:
+    W = 1e308 * np.outer([1.0, -1.0, 0.0], np.ones(D))
+    with float64_scope(True):
+        start = jaxlin.LinearParams(jnp.asarray(W), jnp.zeros(3))
+    found = jaxlin.fit(X, LABELS, loss=LOSSES["softmax"], l2=1e-2, init=start, dtype=np.float64)
+    assert found.certificate is not None
+    assert found.certificate.relative_gap <= 1e-4
