@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from bench.optimum.readings import problems, ran
 from bench.optimum.running import OWN
@@ -67,6 +68,10 @@ def _panel(axes: Axes, case: Mapping[str, Any], colours: Mapping[str, str]) -> N
             axes.plot(x, lowest_so_far(y), **style, **look)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())  # a short axis would crowd them
+    if axes.get_xlim()[1] < 20.0 * axes.get_xlim()[0]:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_ylim(_FLOOR / 1.5, 1.0)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
