@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def _again(kind: type[Any], arguments: tuple[Any, ...], state: dict[str, Any]) -> Any:
     """An error as it came out of another process: its own arguments are in its state already."""
-    error = kind.__new__(kind, *arguments)
+    error: Any = kind.__new__(kind, *arguments)
     error.args = arguments
-    error.__dict__.update(state)
+    vars(error).update(state)
     return error
 
 
