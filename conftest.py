@@ -45,6 +45,24 @@ hypothesis.settings.register_profile("jaxlin", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("jaxlin")
 
 
+# Every compiled program takes several memory maps, of which Linux gives a process 65,530; without
+# any left LLVM crashes.
+_MOST_MAPS = 30_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs_stay() -> Iterator[None]:
+    """Programs of earlier modules are let go where a process holds too many."""
+    yield
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            count = sum(1 for _ in maps)
+    except OSError:  # no Linux
+        return
+    if count > _MOST_MAPS:
+        jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def _float64_stays_off() -> Iterator[None]:
     """The library computes in float64 without touching the user's global setting."""
