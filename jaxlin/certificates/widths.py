@@ -27,8 +27,9 @@ from jaxlin.precision import first_largest
 # A solver that has minimised a rounded hinge has done so at one width, and the bound falls off fast
 # on both sides of it: the best of the widths, a factor of 100 apart, is searched around.
 _AROUND, _LOOKS, _INTO = 100.0, 12, 0.3819660112501051
-# About the ends of what is left, and between.
-_LAST = (0.93, 1.0, 1.07)
+# Around the best of the widths as well: at an exact optimum, whose margins lie on their kinks, what
+# a width is worth hangs on the last bits of the bias, which are not looked at here.
+_NEAR_IT = (0.1, 1.0, 10.0)
 # So exactly is a bias known where one width is compared with another.
 _STEPS, _ENOUGH = 3, 1e-5
 # Directions that a residual is estimated in; so few features are directions themselves.
@@ -43,7 +44,7 @@ class _Bracket(NamedTuple):
       high: the end on the right.
       best: between them.
       value: its bound.
-      b: a bias near the last one's (C,).
+      b: a bias near the best one's (C,).
     """
 
     low: jax.Array
@@ -63,7 +64,7 @@ def promising(
     widths: jax.Array,
     l2: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The widths (3,) around the one that promises the best bound, and biases (3, C) near theirs.
+    """The widths (4,) that promise the best bound, or lie around it, and biases (4, C) near theirs.
 
     Args:
       loss: a hinge.
@@ -119,6 +120,7 @@ def promising(
         end = jnp.where(is_better, at.best, new)
         moves_low = is_left != is_better
         low, high = jnp.where(moves_low, end, at.low), jnp.where(moves_low, at.high, end)
+        b = jnp.where(is_better, b, at.b)
         return _Bracket(
             low, high, jnp.where(is_better, new, at.best), jnp.maximum(value, at.value), b
         ), None
@@ -126,8 +128,10 @@ def promising(
     middle, around = jnp.log(widths[best]), math.log(_AROUND)
     begin = _Bracket(middle - around, middle + around, middle, bounds[best], biases[best])
     found = jax.lax.scan(narrowed, begin, None, length=_LOOKS)[0]
-    chosen = jnp.exp(found.best) * jnp.asarray(_LAST)
-    return chosen, jnp.broadcast_to(found.b, (len(_LAST), num_classes))
+    near = widths[best] * jnp.asarray(_NEAR_IT)
+    chosen = jnp.concatenate([near, jnp.exp(found.best)[None]])
+    of_near = jnp.broadcast_to(biases[best], (len(_NEAR_IT), num_classes))
+    return chosen, jnp.concatenate([of_near, found.b[None]])
 
 
 def directions(num_features: int) -> jax.Array:
