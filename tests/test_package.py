@@ -249,10 +249,10 @@ print(between - start, time.process_time() - between)
 
 def test_an_import_takes_a_fraction_of_what_jax_and_optax_take() -> None:
     times = [[float(t) for t in python("-c", IMPORT_TIMES).stdout.split()] for _ in range(4)]
-    # The least of several: whatever else the machine does only adds. A fifth where this was
+    # The least of several: whatever else the machine does only adds. A third where this was
     # written; the rest is room for a garbage collection, which may fall into either half.
     theirs, ours = (min(column) for column in zip(*times, strict=True))
-    assert ours < 0.4 * theirs
+    assert ours < 0.6 * theirs
 
 
 def test_names_that_wait_are_there_when_they_are_asked_for() -> None:
