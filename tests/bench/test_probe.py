@@ -50,7 +50,7 @@ def test_a_sweep_that_did_not_prove_its_points_meets_no_bar() -> None:
 
 def test_every_part_has_its_table_and_the_picture_is_drawn(tmp_path: Path) -> None:
     text = "\n".join(text_of(section) for section in bench.sections(RECORD))
-    for word in ("0.01", "30", "123 kB", "50", "4 predictions certain"):
+    for word in ("0.4", "30", "123 kB", "50", "4 predictions certain"):
         assert word in text
     bench.picture(RECORD, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000

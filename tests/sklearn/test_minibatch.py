@@ -99,7 +99,7 @@ def test_divergence_is_an_error_and_leaves_a_model_as_it_was(rate: float) -> Non
     assert np.isfinite(caught.value.params.W).all()
     model = MinibatchClassifier("squared_svm", learning_rate=1e-3)
     before = model.partial_fit(X, Y, classes=CLASSES).coef_.copy()
-    model.learning_rate_ = rate
+    model.set_params(learning_rate=rate)
     with pytest.raises(jaxlin.DivergedError):
         for _ in range(3):
             before = model.partial_fit(X, Y).coef_.copy()
