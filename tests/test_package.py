@@ -32,6 +32,7 @@ ORDER = (
         "outcomes",
         "later",
         "files",
+        "strict_json",
         "file_rows",
         "arrays",
         "precision",

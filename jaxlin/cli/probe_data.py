@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import click
@@ -160,6 +161,7 @@ class _Examples:
     def _column(self, place: int, name: str) -> np.ndarray:
         """A column of the features that is none: taken out of all of them."""
         groups = np.asarray(self.arrays[0]["features"][:, place])
+        self._check_apart(name)
         for at, (raw, arrays) in enumerate(zip(self.raws, self.arrays, strict=True)):
             names = raw.feature_names or ()
             if name not in names:
@@ -169,6 +171,21 @@ class _Examples:
                 arrays[part] = np.delete(np.asarray(x), column, axis=1)
             self.raws[at] = _without(raw, column)
         return groups
+
+    def _check_apart(self, name: str) -> None:
+        """Raises `DataFormatError` where files of their own have a group in common."""
+        source, arrays = self.sources[0], self.arrays[0]
+        place = (self.raws[0].feature_names or ()).index(name)
+        found = {part: np.unique(np.asarray(x[:, place])) for part, x in arrays.items()}
+        for part, other in itertools.combinations(found, 2):
+            both = np.intersect1d(found[part], found[other])
+            if len(both):
+                raise DataFormatError(
+                    f"--groups {name} is to keep groups together, and {part} and {other} are files "
+                    f"of their own that have {len(both):,} in common, {both[0]:g} for one: leave "
+                    "--groups out, or give files whose groups differ",
+                    path=source.path,
+                )
 
 
 def _without(raw: RawData, column: int) -> RawData:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
-from decimal import ROUND_UP, Context, Decimal
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -243,40 +241,12 @@ def fit_as_planned(
     return dataclasses.replace(found, proof=certificate, outcome=outcome)
 
 
-def certificate_words(certificate: Certificate | None) -> str:
-    """What is proved of a fit, or why nothing is, in a line for anyone.
-
-    Args:
-      certificate: of the fit; None where l2 is 0.
-
-    >>> proof = Certificate(primal=0.5, dual=0.4999, how="", l2=1e-4, has_bias=True)
-    >>> certificate_words(proof)
-    'objective 0.5 is within 0.021 % of the best possible; proved'
-    """
-    if certificate is None:
-        return "none: with l2 = 0 no optimum can be proved; --l2 above 0 allows it"
-    value = f"{certificate.primal:.5g}"
-    if not math.isfinite(certificate.gap):
-        return f"none: no bound of the optimum was found; the objective is {value}"
-    if certificate.dual <= 0.0:
-        above = rounded_up(max(certificate.gap, 0.0))
-        return f"objective {value} is at most {above} above the best possible; proved"
-    # Of the best possible, not of what was found: the larger of the two.
-    share = rounded_up(100.0 * max(certificate.gap / certificate.dual, 1e-6))
-    return f"objective {value} is within {share} % of the best possible; proved"
-
-
 def certificate_numbers(certificate: Certificate | None) -> dict[str, float] | None:
     """A certificate for programs."""
     if certificate is None:
         return None
     names_told = ("primal", "dual", "gap", "relative_gap")
     return {name: getattr(certificate, name) for name in names_told}
-
-
-def rounded_up(value: float) -> str:
-    """Two digits that are no less than the value: a bound stays one."""
-    return f"{Context(prec=2, rounding=ROUND_UP).create_decimal(Decimal(value)).normalize():f}"
 
 
 def _flag(name: str) -> str:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 import jaxlin
+from jaxlin.certificates.words import rounded_up
 from jaxlin.cli import names
 from jaxlin.cli.grids import HAVE_DEFAULTS, check_grid, grid_options, settings_of
 from jaxlin.cli.options import (
@@ -34,7 +35,7 @@ from jaxlin.cli.options import (
 )
 from jaxlin.cli.output import check_targets, message_console, print_json, say, show
 from jaxlin.cli.progress import SweepProgress
-from jaxlin.cli.solving import chosen_word, rounded_up
+from jaxlin.cli.solving import chosen_word
 from jaxlin.cli.splits import (
     announce,
     load_splits,

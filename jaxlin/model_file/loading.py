@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 import stat
@@ -12,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlin import strict_json
 from jaxlin.errors import DataFormatError, InputError
 from jaxlin.linear import LinearParams
 from jaxlin.model_file.layout import (
@@ -96,20 +96,9 @@ def _content(path: str | bytes) -> bytes:
         return start + file.read(about.st_size - 8)
 
 
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
-
-
 def _parse(text: str, what: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        return strict_json.parse(text)
     except (ValueError, RecursionError) as error:
         raise _Damaged(f"its {what} cannot be read: {str(error)[:200]}") from None
 

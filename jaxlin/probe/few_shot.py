@@ -8,8 +8,9 @@ a label.
 from __future__ import annotations
 
 import functools
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -67,14 +68,15 @@ def few_shot(
 ) -> dict[str, Any]:
     """The record of all draws of a block."""
     started = time.monotonic()
-    l2s = l2_values(settings, len(problem.train), len(problem.classes))
     draws, skipped = draws_of(problem, settings)
-    told = _judged(draws, l2s, block, problem, settings, chosen, tell)
+    told = _judged(draws, block, problem, settings, chosen, tell)
     name = "validation_accuracy" if problem.test is None else "test_accuracy"
     return {
         "per_class": list(settings.few_shot),
         "repeats": settings.repeats,
-        "l2": l2s,
+        # One of the two, in the scale that the settings state; C is another l2 for each size.
+        "l2": None if settings.l2 is None else sorted(settings.l2, reverse=True),
+        "C": None if settings.C is None else sorted(settings.C),
         "scaling": chosen.value("scaling"),
         "normalize": chosen.value("normalize"),
         "draws": told,
@@ -86,7 +88,6 @@ def few_shot(
 
 def _judged(
     draws: Sequence[Draw],
-    l2s: list[float],
     block: Block,
     problem: Problem,
     settings: Settings,
@@ -100,12 +101,9 @@ def _judged(
     judged_x = None if test is None else gather(test)
     scaling = make_scaling(chosen.value("scaling"), x)
     loss, told = settings.loss_function, []
-    # All models of a call are kept until their best is known.
-    of_a_draw = 4 * len(l2s) * len(problem.classes) * block.num_features
-    at_once = max(1, _MOST_BYTES // of_a_draw)
-    for start in range(0, len(draws), at_once):
-        some = draws[start : start + at_once]
-        tell(f"draws {start + 1} to {start + len(some)} of {len(draws)} with few examples")
+    for some, l2s in _calls(draws, block, problem, settings):
+        done = len(told)
+        tell(f"draws {done + 1} to {done + len(some)} of {len(draws)} with few examples")
         found = sweep_subsets(
             x, problem.train.labels, [draw.rows for draw in some], loss=loss, l2=l2s,
             validation=(held_out, problem.validation.labels), bias=settings.bias,
@@ -132,6 +130,21 @@ def _judged(
                 }
             )
     return told
+
+
+def _calls(
+    draws: Sequence[Draw], block: Block, problem: Problem, settings: Settings
+) -> Iterator[tuple[Sequence[Draw], list[float]]]:
+    """The draws that are fitted together, with their l2: the same C is less of it on more rows."""
+    for l2s, some in itertools.groupby(
+        draws, key=lambda draw: l2_values(settings, len(draw.rows), len(problem.classes))
+    ):
+        of_l2 = list(some)
+        # All models of a call are kept until their best is known.
+        of_a_draw = 4 * len(l2s) * len(problem.classes) * block.num_features
+        at_once = max(1, _MOST_BYTES // of_a_draw)
+        for start in range(0, len(of_l2), at_once):
+            yield of_l2[start : start + at_once], l2s
 
 
 def _validation(found: SubsetSweep, name: str) -> np.ndarray:

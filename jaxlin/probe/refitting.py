@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from decimal import ROUND_UP, Context, Decimal
 from typing import Any
 
 import numpy as np
 
 from jaxlin import losses
-from jaxlin.certificates import Certificate
+from jaxlin.certificates.words import certificate_words
 from jaxlin.model_file import Model
 from jaxlin.probe.problem import Block, Problem
 from jaxlin.probe.selecting import Selection, Tell, make_scaling
@@ -129,7 +127,9 @@ def account(found: Fit, problem: Problem, chosen: Selection) -> dict[str, Any]:
             name: float(getattr(certificate, name))
             for name in ("primal", "dual", "gap", "relative_gap")
         },
-        "certificate_sentence": proof_words(certificate),
+        "certificate_sentence": "none: nothing is proved"
+        if certificate is None
+        else certificate_words(certificate),
         "passes": len(history) if passes is None else int(passes[-1]),
         "seconds": float(found.seconds),
         "history": {
@@ -140,19 +140,3 @@ def account(found: Fit, problem: Problem, chosen: Selection) -> dict[str, Any]:
             "lower_bound": None,
         },
     }
-
-
-def proof_words(certificate: Certificate | None) -> str:
-    """What is proved, in a line.
-
-    >>> proof_words(Certificate(primal=0.5, dual=0.4999, how="", l2=1e-4, has_bias=True))
-    'objective 0.5 is within 0.021 % of the best possible; proved'
-    """
-    if certificate is None:
-        return "none: nothing is proved"
-    value = f"{certificate.primal:.5g}"
-    if not math.isfinite(certificate.gap) or certificate.dual <= 0.0:
-        return f"none: no bound of the optimum was found; the objective is {value}"
-    share = Decimal(100.0 * max(certificate.gap / certificate.dual, 1e-6))
-    digits = f"{Context(prec=2, rounding=ROUND_UP).create_decimal(share).normalize():f}"
-    return f"objective {value} is within {digits} % of the best possible; proved"

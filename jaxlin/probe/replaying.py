@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from typing import Any
 
+from jaxlin import strict_json
 from jaxlin.data.opening import read_bytes
 from jaxlin.errors import DataFormatError, InputError
 from jaxlin.probe.protocols import protocol_named
@@ -35,7 +35,7 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     name = os.fspath(path)
     try:
-        record = json.loads(read_bytes(name, _MOST_BYTES), parse_constant=_refuse_constant)
+        record = strict_json.parse(read_bytes(name, _MOST_BYTES))
     except DataFormatError:
         raise
     except (ValueError, RecursionError) as error:
@@ -55,10 +55,6 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(record.get(key), kind):
             raise DataFormatError(f"is a damaged record: it lacks {key}", path=name)
     return record
-
-
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
 
 
 def settings_in(record: dict[str, Any], path: str) -> Settings:

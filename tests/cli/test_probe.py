@@ -300,3 +300,17 @@ def test_no_output_takes_the_place_of_an_input(
     assert run.code == 2
     assert "would take the place of" in run.err
     assert Path(source).read_bytes() == before
+
+
+def test_files_of_their_own_that_share_a_group_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "a,patient,kind\n"
+    rows = [f"{k % 5}.5,{k // 4},{'cat' if k % 2 else 'dog'}\n" for k in range(40)]
+    Path("own.csv").write_text(head + "".join(rows))
+    Path("apart.csv").write_text(head + "".join(rows[-8:]))
+    run = Run(capsys, "probe", "own.csv", "--test", "apart.csv", "--label-column", "kind",
+              "--groups", "patient")  # fmt: skip
+    assert run.code == 2
+    assert "features and test are files of their own that have 2 in common, 8 for one" in run.err
+    assert not Path("probe.json").exists()

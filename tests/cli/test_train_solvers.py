@@ -11,7 +11,7 @@ import pytest
 from command_line import Run, saved, two_classes
 
 from jaxlin.certificates import Certificate
-from jaxlin.cli.solving import certificate_words
+from jaxlin.certificates.words import certificate_words
 
 LINE = re.compile(
     r"^certificate +objective ([\d.]+) is within ([\d.]+) % of the best possible; proved *$", re.M

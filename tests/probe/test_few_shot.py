@@ -63,3 +63,14 @@ def test_each_draw_has_its_own_sweep() -> None:
         assert row["sd"] == pytest.approx(np.std(own, ddof=1))
         assert (row["lowest"], row["highest"]) == (min(own), max(own))
         assert row["judged_on"] == "test"
+
+
+def test_a_c_is_another_l2_for_each_size() -> None:
+    problem = small_problem()
+    asked = settings(l2=None, C=(0.1, 1.0), keeps="C", few_shot=(2, 8), repeats=1)
+    chosen = select(problem.blocks[0], problem, asked, lambda words: None)
+    told = few_shot(problem.blocks[0], problem, asked, chosen, lambda words: None)
+    assert (told["l2"], told["C"]) == (None, [0.1, 1.0])
+    for draw in told["draws"]:
+        found = C_of_l2(draw["l2"], num_examples=draw["examples"], num_classes=3)
+        assert min(abs(found / C - 1.0) for C in (0.1, 1.0)) < 1e-9

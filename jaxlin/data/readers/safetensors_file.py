@@ -7,7 +7,6 @@ know for reading the numbers as any others.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from jaxlin import strict_json
 from jaxlin.data.opening import opened, size_of
 from jaxlin.data.raw import RawData
 from jaxlin.data.readers.feature_names import (
@@ -210,7 +210,7 @@ def _opened(path: str) -> _File:
             )
         text = file.read(length)
     try:
-        header = json.loads(text.decode(), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        header = strict_json.parse(text.decode())
         if not isinstance(header, dict):
             raise ValueError("it is no JSON object")
     except (ValueError, RecursionError) as error:
@@ -221,17 +221,6 @@ def _opened(path: str) -> _File:
     tensors = {name: _tensor(name, about, 8 + length, size, path) for name, about in header.items()}
     _check_places(tensors, size, 8 + length, path)
     return _File(path, mark, tensors)
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
 
 
 def _tensor(name: str, about: Any, data: int, size: int, path: str) -> _Tensor:

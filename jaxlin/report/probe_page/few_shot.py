@@ -30,10 +30,11 @@ def few_shot(record: Record) -> Section | None:
 
 def _sentence(found: Record) -> str:
     features = feature_words(found.get("scaling"), found.get("normalize"))
+    tried, name = (found["l2"], "l2") if found.get("l2") else (found["C"], "C")
     return (
         "Subsets of the training examples, as many of each class, "
-        f"{count(found['repeats'], 'draw')} of each size. Each draw chose its own l2 of "
-        f"{count(len(found['l2']), 'value')} on the validation set; features {features}."
+        f"{count(found['repeats'], 'draw')} of each size. Each draw chose its own {name} of "
+        f"{count(len(tried), 'value')} on the validation set; features {features}."
     )
 
 

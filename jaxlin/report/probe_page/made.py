@@ -79,7 +79,7 @@ def _splits(record: Record) -> Safe:
     caption: list[Content] = [f"The data: {count(data['num_examples'], 'example')}"]
     groups = data.get("groups")
     if groups:
-        caption.append(f", in {count(groups['count'], 'group')} that no split divides")
+        caption.append(f", in {count(groups['count'], 'group')} that no drawn split divides")
     return table("splits", caption, [*columns, Column("examples a class")], rows)
 
 
