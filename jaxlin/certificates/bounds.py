@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ def certified(
     *,
     widths: Sequence[float] | None = None,
     dual: jax.Array | None = None,
+    around: jax.Array | None = None,
 ) -> Certificate:
     """The certificate of some parameters; nothing is checked.
 
@@ -43,6 +44,7 @@ def certified(
       widths: for a hinge, those to round its kinks off over, in the units of the scores: a solver
         that has minimised a rounded hinge knows its own. None looks for the best itself.
       dual: rows (N, C), float64, to build the bound from instead.
+      around: slopes (N, C) that a hinge is rounded around, float64; None are zeros.
 
     >>> from jaxlin.linear import LinearParams
     >>> from jaxlin.losses import softmax_cross_entropy
@@ -61,12 +63,16 @@ def certified(
         widths = [width * loss.margin for width in SEARCHED_WIDTHS]  # pyright: ignore[reportAttributeAccessIssue]
     with float64_scope(True):
         of_widths = jnp.asarray(np.array(widths, np.float64))
-        sums = measure(loss, given, jnp.asarray(float(l2)), of_widths, dual, is_search)
+        sums = measure(loss, given, jnp.asarray(float(l2)), of_widths, dual, is_search, around)
         sums = Sums(*(np.asarray(leaf, np.float64) for leaf in jax.device_get(sums)))
-    return concluded(loss, given, sums, float(l2), was_given=dual is not None)
+    made_by = "given" if dual is not None else "slopes" if around is None else "multipliers"
+    return concluded(loss, given, sums, float(l2), made_by=made_by)
 
 
-def concluded(loss: Known, given: Given, sums: Sums, l2: float, *, was_given: bool) -> Certificate:
+MadeBy = Literal["given", "slopes", "multipliers"]
+
+
+def concluded(loss: Known, given: Given, sums: Sums, l2: float, *, made_by: MadeBy) -> Certificate:
     """The certificate that sums over the data prove.
 
     Args:
@@ -74,7 +80,8 @@ def concluded(loss: Known, given: Given, sums: Sums, l2: float, *, was_given: bo
       given: what the sums are of.
       sums: as NumPy arrays.
       l2: positive.
-      was_given: whether somebody else made the dual point.
+      made_by: what the dual point is: somebody else's, the loss's slopes, or those of a hinge
+        that is rounded around others.
     """
     num_examples, num_classes = len(given.labels), given.params.num_classes
     primal = float(sums.primal + l2 * np.sum(np.square(np.asarray(given.params.W))))
@@ -91,7 +98,7 @@ def concluded(loss: Known, given: Given, sums: Sums, l2: float, *, was_given: bo
         primal=primal,
         # No loss is negative, so that the zeros bound the optimum too.
         dual=max(float(values[best]) - rounding, 0.0),
-        how=_how(loss, was_given, float(sums.width[best]), bounds[best]),
+        how=_how(loss, made_by, float(sums.width[best]), bounds[best]),
         l2=l2,
         has_bias=given.params.b is not None,
         loss=loss,
@@ -131,9 +138,13 @@ def _bound(sums: Sums, k: int, l2: float, unit: float, unseen: float) -> _Bound:
     return _Bound(t * (value - t * quadratic - noise), float(sums.theta[k]), t)
 
 
-def _how(loss: Known, was_given: bool, width: float, bound: _Bound) -> str:
-    if was_given:
+def _how(loss: Known, made_by: MadeBy, width: float, bound: _Bound) -> str:
+    if made_by == "given":
         sentence = "The dual point was given, and made feasible"
+    elif made_by == "multipliers":
+        sentence = (
+            f"The dual point is the solver's, moved along the hinge's slopes over {width:.0e}"
+        )
     elif conjugates.is_hinge(loss):
         sentence = f"The dual point is the slope of the hinge, its kink rounded over {width:.0e}"
     else:

@@ -84,6 +84,7 @@ def measure(
     widths: jax.Array,
     dual: jax.Array | None,
     is_search: bool,
+    around: jax.Array | None = None,
 ) -> Sums:
     """The sums of some dual points.
 
@@ -94,6 +95,7 @@ def measure(
       widths: (K,), each of which makes a dual point; one of any value for a smooth loss.
       dual: rows (N, C) to take instead, or None.
       is_search: whether `widths` (rising) are only what to choose from: a few around the best.
+      around: slopes (N, C) that the hinge is rounded around, or None for zeros.
     """
     params, x, labels, weight, scaling = given
     num_classes, is_free = params.num_classes, params.b is not None
@@ -101,15 +103,16 @@ def measure(
     signs = directions(params.num_features) if is_search else params.W[:0]
 
     def score(rows: Any, is_new: jax.Array) -> Any:
-        features, y, w, points = rows
+        features, y, w, points, center = rows
         features, w = wide(features, scaling), jnp.where(is_new, w, 0.0)
         products = product(jnp.concatenate([params.W, signs]), features, (1, 1))
         squares = _column_squares(rows[0], features, w, scaling)
-        points = None if points is None else points.T
-        return products[:num_classes], products[num_classes:], y, w, points, jnp.sum(squares)
+        points, center = (None if leaf is None else leaf.T for leaf in (points, center))
+        kept = products[:num_classes], products[num_classes:], y, w, points, center
+        return *kept, jnp.sum(squares)
 
-    products, sketch, labels, weight, points, squares = stack_blocks(
-        score, (x, labels, weight, dual), BLOCK_ROWS
+    products, sketch, labels, weight, points, center, squares = stack_blocks(
+        score, (x, labels, weight, dual, around), BLOCK_ROWS
     )
     share = jnp.zeros(num_classes).at[labels].add(weight)
     allowed = share > 0.0 if is_free else jnp.ones(num_classes, bool)
@@ -117,6 +120,9 @@ def measure(
     starts = jnp.broadcast_to(bias, (len(widths), num_classes))
     if is_search:
         widths, starts = promising(loss, scored, share, sketch, params, signs, widths, l2)
+
+    def shifted(products: jax.Array, center: jax.Array | None, width: jax.Array) -> jax.Array:
+        return products if center is None else products + width * center
 
     def rows_at(
         products: jax.Array, y: jax.Array, points: Any, width: jax.Array, bias: Bias
@@ -129,11 +135,12 @@ def measure(
         width, b = at
         if is_free and dual is None:
             enough = _ALMOST if conjugates.is_hinge(loss) else _BALANCED
-            b = balanced(loss, scored, width, b, _BIAS_STEPS, enough)
-            found = with_shifts(loss, scored, width, b)
+            here = scored._replace(products=shifted(products, center, width))
+            b = balanced(loss, here, width, b, _BIAS_STEPS, enough)
+            found = with_shifts(loss, here, width, b)
         else:
             found = Bias(b if is_free else jnp.zeros_like(b), jnp.zeros((0, num_classes)))
-        a = rows_at(products, labels, points, width, found)
+        a = rows_at(shifted(products, center, width), labels, points, width, found)
         value = -scored.total(conjugates.conjugate(loss, a, labels, -2))
         repair, size = Repair(jnp.zeros(()), share, jnp.zeros(())), jnp.zeros(())
         if is_free:
@@ -145,12 +152,12 @@ def measure(
     biases, repairs, value, size = jax.lax.map(prepared, (widths, starts))
 
     def add(rows: Any, is_new: jax.Array, stored: Any) -> Any:
-        features, (products, y, w, points) = wide(rows, scaling), stored
+        features, (products, y, w, points, center) = wide(rows, scaling), stored
         del is_new  # their weight is 0
         is_label = conjugates.label_mask(y, num_classes, -2)
 
         def at(width: jax.Array, bias: Bias, repair: Repair) -> tuple[jax.Array, jax.Array]:
-            a = rows_at(products, y, points, width, bias)
+            a = rows_at(shifted(products, center, width), y, points, width, bias)
             if is_free:
                 a = repair.rows(a, is_label)
             return a * w[None, :], jnp.sum(jnp.sum(a * a, axis=0) * w)
@@ -159,7 +166,7 @@ def measure(
         columns = wa.reshape(-1, wa.shape[-1])  # all dual points in one product
         return product(columns, features, (1, 0)), steep
 
-    V, steep = sum_over_blocks(add, x, BLOCK_ROWS, (products, labels, weight, points))
+    V, steep = sum_over_blocks(add, x, BLOCK_ROWS, (products, labels, weight, points, center))
     primal, noise = _at_the_parameters(loss, scored, params, bias, jnp.sum(squares))
     return Sums(
         primal=primal,

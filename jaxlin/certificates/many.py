@@ -59,5 +59,5 @@ def certificates_of_many(
         own = LinearParams(params.W[model], None if params.b is None else params.b[model])
         given = Given(own, labels, labels, labels, None)  # pyright: ignore[reportArgumentType]
         of_one = Sums(*(np.asarray(leaf)[model] for leaf in sums))
-        found.append(concluded(loss, given, of_one, l2, was_given=False))
+        found.append(concluded(loss, given, of_one, l2, made_by="slopes"))
     return found

@@ -48,5 +48,5 @@ def proofs(name: str, W: np.ndarray, b: np.ndarray | None, dual: np.ndarray) -> 
         one: Any = LinearParams(W[k], None if b is None else b[k])  # pyright: ignore[reportArgumentType]
         given: Any = Given(one, x, labels, weight / N, None)  # pyright: ignore[reportArgumentType]
         part = Sums(*(leaf[k] for leaf in found))
-        results.append(concluded(LOSSES[name], given, part, L2, was_given=True))
+        results.append(concluded(LOSSES[name], given, part, L2, made_by="given"))
     return results

@@ -4,7 +4,7 @@ The descent (`steps`) runs for a few steps at a time, each time in a metric made
 stands. When the gradient promises a gap that is small enough, the certificate is computed
 (`jaxlin.certificates`), of the parameters as they will be returned; it alone decides.
 
-A hinge is minimised with its kinks rounded off over a width that shrinks, until what the rounding
+A hinge is minimised with its kinks rounded off (`roundings`), ever finer, until what the rounding
 adds to the gap is small as well. Products are float32 where that was asked for, and float64 once
 float32 brings the gap no further.
 """
@@ -38,7 +38,7 @@ from jaxlin.solvers.optimum.metric import (
     rows_of_pair,
 )
 from jaxlin.solvers.optimum.passes import Data
-from jaxlin.solvers.optimum.rounded import rounding_cost
+from jaxlin.solvers.optimum.roundings import Last, cost_of_rounding, finer, first_terms
 from jaxlin.solvers.optimum.steps import (
     Point,
     State,
@@ -50,20 +50,14 @@ from jaxlin.solvers.optimum.steps import (
     relative_gap,
     renewed,
     scores_at,
+    shifted_scores,
     start,
 )
 
 # Steps in one metric: few while the curvature still changes, and at most so many.
 _STEPS_IN_A_METRIC = (8, 8, 24, 40)
-# Of the margin: where a hinge starts, and how much narrower it is each time at the most.
-_FIRST_WIDTH, _NARROWER = 2.0, 0.3
-# Where a hinge starts again for another l2: not below this multiple of its last width, and with a
-# rounding that costs this share of the objective for each unit of log l2 between them.
-_WIDER, _COST_OF_A_WAY = 3.0, 0.1
 # A metric serves for another l2 that is within this factor.
 _NEAR = 2.0
-# The cost of a rounding falls about as this power of its width.
-_COST_POWER = 1.25
 # Steps in a metric that bring the gap down by less than this have met the rounding of float32.
 _NO_PROGRESS = 0.7
 Ending = Literal["certified", "out_of_steps", "stuck", "stopped"]
@@ -178,14 +172,14 @@ class Descent:
         """
         started = time.monotonic()
         self._products = self.dtype.name
-        terms = Terms(*(jnp.asarray(v, jnp.float64) for v in (l2, self._first_width(l2), 1.0)))
+        terms = self._first_terms(l2)
         state, metric = self._begin(terms)
         self._best_dual = dual
         before, rounds, steps, share = int(state.passes), [], 0, 0.5
         certificate = None
         ending: Ending = "out_of_steps"
         while True:
-            cost = self._rounding_cost(state, terms)
+            cost = cost_of_rounding(self.loss, state.scores, self.data, terms)
             value = max(float(state.value), 1e-300)
             is_last = cost <= 0.5 * tol * value
             # Where the rounding is still wide its own optimum is worth no more than its cost.
@@ -201,7 +195,7 @@ class Descent:
                 self.data, metric, terms, jnp.asarray(target, jnp.float64),
                 jnp.asarray(min(most, left), jnp.int32),
             )  # fmt: skip
-            steps, last_metric, metric = steps + 1, metric, None
+            steps, last_metric, metric, products = steps + 1, metric, None, self._products
             gap, passes = self._gap(state, terms), int(state.passes) - before
             rounds.append(self._round(state, passes, gap, time.monotonic() - started))
             if self._say is not None:
@@ -213,7 +207,7 @@ class Descent:
             is_there = gap <= target
             is_stuck = bool(state.is_stuck) and passes <= passes_before + 1
             if is_there and is_last:
-                certificate = self._certificate(state, l2, float(terms.width))
+                certificate = self._certificate(state, terms)
                 if certificate.relative_gap <= tol:
                     ending = "certified"
                     break
@@ -229,36 +223,31 @@ class Descent:
                     self._products, share = "float64", max(share, 0.1)
                     state = self._restart(state, terms)
             if is_there and (not is_last or share < 0.5) and self._is_hinge:
-                cost = self._rounding_cost(state, terms)
-                wanted = (0.4 * share * tol * value / max(cost, 1e-300)) ** (1.0 / _COST_POWER)
-                terms = terms._replace(width=terms.width * float(np.clip(wanted, _NARROWER, 0.7)))
-                state = renewed(
-                    self.loss, self._products, state, self.data, self.basis.center, terms
-                )
+                width, value = float(terms.width), float(state.value)
+                terms = finer(self.loss, state.scores, value, self.data, terms, share * tol)
+                # As wide as before, the second derivative is about what it was.
+                is_alike = float(terms.width) == width and self._products == products
+                metric = last_metric if is_alike else None
+                state = self._renewed(state, terms, remembers=is_alike)
                 steps = 0
         self._state, self._metric_ = state, last_metric
         self._found = [
             *self._found[-1:], (l2, float(terms.width), Point(state.theta, state.scores))
         ]  # fmt: skip
         if certificate is None or ending != "certified":
-            certificate = self._certificate(state, l2, float(terms.width))
+            certificate = self._certificate(state, terms)
             if certificate.relative_gap <= tol and ending != "stopped":
                 ending = "certified"
         params = self._params(state)
         return Solved(params, certificate, int(state.passes) - before, rounds, ending)
 
-    def _first_width(self, l2: float) -> float:
-        """As wide as the way to the optimum is long: from the last one it may be short."""
-        if not self._is_hinge:
-            return 1.0
-        width = _FIRST_WIDTH * self.loss.margin  # pyright: ignore[reportAttributeAccessIssue]
-        if self._state is None:
-            return width
+    def _first_terms(self, l2: float) -> Terms:
+        """The rounding to start with: from the last optimum the way may be short."""
+        if self._state is None or not self._is_hinge:
+            return first_terms(self.loss, self._start.W.shape[0], self.data, l2)
         old_l2, last_width, _ = self._found[-1]
-        far = _COST_OF_A_WAY * abs(np.log(l2 / old_l2)) * float(self._state.value)
-        while width > _WIDER * last_width and self._cost(self._state, width) > far:
-            width *= _NARROWER
-        return width
+        last = Last(self._state.scores, float(self._state.value), old_l2, last_width)
+        return first_terms(self.loss, self._start.W.shape[0], self.data, l2, last)
 
     def _begin(self, terms: Terms) -> tuple[State, Metric | None]:
         """The state to start from, and a metric that will still do."""
@@ -298,7 +287,13 @@ class Descent:
         """The same point, its scores computed anew in float64."""
         scores = scores_at(state.theta, self.data, self.basis.center)
         state = state._replace(scores=scores)
-        return renewed(self.loss, self._products, state, self.data, self.basis.center, terms)
+        return self._renewed(state, terms, remembers=False)
+
+    def _renewed(self, state: State, terms: Terms, *, remembers: bool) -> State:
+        return renewed(
+            self.loss, self._products, state, self.data, self.basis.center, terms,
+            jnp.asarray(remembers),
+        )  # fmt: skip
 
     def _metric(self, state: State, terms: Terms) -> Metric:
         bend, l2 = float(terms.bend), float(terms.l2)
@@ -312,7 +307,7 @@ class Descent:
             data=self.data,
             basis=self.basis,
             kept=self._rows_along(rank) if self._products == "float32" else None,
-            scores=state.scores,
+            scores=shifted_scores(state.scores, terms),
             width=terms.width,
             l2=terms.l2,
             offset=jnp.asarray(self._offsets.uniform(), jnp.float32),
@@ -331,14 +326,7 @@ class Descent:
         return float(relative_gap(state.gradient, state.value, num_features, terms))
 
     def _bend(self, state: State, terms: Terms) -> jax.Array:
-        return mean_bend(self.loss, state.scores, self.data, terms.width)
-
-    def _rounding_cost(self, state: State, terms: Terms) -> float:
-        return self._cost(state, float(terms.width)) if self._is_hinge else 0.0
-
-    def _cost(self, state: State, width: float) -> float:
-        exact = jnp.asarray(width, jnp.float64)
-        return float(rounding_cost(self.loss, state.scores, self.data, exact))
+        return mean_bend(self.loss, shifted_scores(state.scores, terms), self.data, terms.width)
 
     def _round(self, state: State, passes: int, gap: float, seconds: float) -> Round:
         accuracy = float(correct_rows(state.scores, self.data))
@@ -355,7 +343,7 @@ class Descent:
         b = state.theta[:, -1] - W @ self.basis.center
         return LinearParams(W, b - jnp.mean(b))
 
-    def _certificate(self, state: State, l2: float, width: float) -> Certificate:
+    def _certificate(self, state: State, terms: Terms) -> Certificate:
         """Of the parameters as they are returned.
 
         The bound is made from them as they are before they are rounded: at a hinge's kinks the last
@@ -363,8 +351,10 @@ class Descent:
         """
         exact, data = self._exact_params(state), self.data
         given = Given(exact, data.x, data.labels, data.weight, data.scaling)
+        l2, width = float(terms.l2), float(terms.width)
         widths = [0.5 * width, width] if self._is_hinge else None
-        found = certified(self.loss, given, l2, widths=widths)
+        around = None if terms.around is None else terms.around.beta.T
+        found = certified(self.loss, given, l2, widths=widths, around=around)
         self._best_dual = max(self._best_dual, found.dual)
         primal = found.primal
         if self.dtype != jnp.float64:

@@ -5,6 +5,12 @@ is nearest to `margins / width` (`jaxlin.conjugates`). What the rounding costs i
 `L(s) - <a, s> + L*(a)` between the loss and its tangent at the rounded slope, which is zero where
 every margin lies outside of (0, width).
 
+With `(width / 2) sum (beta - c)^2` in its place the hinge is rounded around the multipliers c: its
+slope is the beta nearest to `margins / width + c`, so that scores moved by `width c` turn it into
+the one above, less `(width / 2) sum c^2`. Where c are the slopes of the exact optimum nothing is
+added to the gap, however wide the rounding: that is the method of multipliers (Rockafellar,
+"Augmented Lagrangians and applications of the proximal point algorithm", 1976).
+
 The second derivative of each loss is a sum over pairs of classes, with weights that are not
 negative:
 
@@ -62,8 +68,26 @@ class PairCurvature(NamedTuple):
     own: jax.Array
 
 
+class Multipliers(NamedTuple):
+    """What a hinge is rounded around.
+
+    Attributes:
+      beta: feasible slopes of the wrong classes (C, N), 0 for the label.
+      square: the mean of `sum beta^2`, scalar.
+    """
+
+    beta: jax.Array
+    square: jax.Array
+
+
 def _beta(loss: Known, z: jax.Array, is_label: jax.Array, width: jax.Array) -> jax.Array:
     return nearest_beta(loss, by_width(loss, z, width), ~is_label, axis=0)
+
+
+def rounded_beta(loss: Known, s: jax.Array, labels: jax.Array, width: jax.Array) -> jax.Array:
+    """The slopes of the rounded loss by the wrong classes' scores (C, N); 0 for the label."""
+    is_label = label_mask(labels, s.shape[0], axis=0)
+    return _beta(loss, margins(loss, s, is_label, axis=0), is_label, width)
 
 
 def tangent(loss: Known, s: jax.Array, labels: jax.Array, width: jax.Array) -> Tangent:
@@ -87,16 +111,19 @@ def tangent(loss: Known, s: jax.Array, labels: jax.Array, width: jax.Array) -> T
 
 
 @functools.partial(jax.jit, static_argnames="loss")
-def rounding_cost(loss: Known, s: jax.Array, data: Data, width: jax.Array) -> jax.Array:
+def rounding_cost(
+    loss: Known, s: jax.Array, data: Data, width: jax.Array, around: Multipliers | None = None
+) -> jax.Array:
     """What the rounding of a hinge adds to the duality gap, scalar."""
     is_label = label_mask(data.labels, s.shape[0], axis=0)
     z = margins(loss, s, is_label, axis=0)
+    shifted = z if around is None else z + width * around.beta
     outside = jnp.maximum(z, 0.0)
     if isinstance(loss, CrammerSingerHinge):
         exact = over_classes(jnp.maximum, outside, 0)
     else:
         exact = over_classes(jnp.add, outside, 0)
-    tangent_value = over_classes(jnp.add, _beta(loss, z, is_label, width) * z, 0)
+    tangent_value = over_classes(jnp.add, _beta(loss, shifted, is_label, width) * z, 0)
     return data.weight @ (exact - tangent_value)[0]
 
 

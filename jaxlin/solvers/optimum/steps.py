@@ -23,7 +23,7 @@ from jaxlin.metrics import is_correct
 from jaxlin.objective import Objective
 from jaxlin.solvers.optimum.metric import Metric
 from jaxlin.solvers.optimum.passes import Data, all_gradient, all_scores
-from jaxlin.solvers.optimum.rounded import tangent
+from jaxlin.solvers.optimum.rounded import Multipliers, rounded_beta, tangent
 
 # Step and gradient pairs that are remembered.
 _PAIRS = 24
@@ -64,11 +64,36 @@ class Terms(NamedTuple):
       l2: scalar float64.
       width: of the rounding, scalar float64.
       bend: the mean second derivative of the losses by a score, scalar float64.
+      around: what a hinge is rounded around, or None.
     """
 
     l2: jax.Array
     width: jax.Array
     bend: jax.Array
+    around: Multipliers | None = None
+
+
+@functools.partial(jax.jit, static_argnames="loss")
+def multipliers_at(loss: Known, scores: jax.Array, data: Data, terms: Terms) -> Multipliers:
+    """The slopes of the rounded hinge, to round it around from here on."""
+    slopes = rounded_beta(loss, _shifted(scores, terms), data.labels, terms.width)
+    return Multipliers(slopes, data.weight @ jnp.sum(slopes * slopes, axis=0))
+
+
+@jax.jit
+def shifted_scores(scores: jax.Array, terms: Terms) -> jax.Array:
+    """Scores (C, N) moved so that the hinge rounded around zero is there what it is here."""
+    return _shifted(scores, terms)
+
+
+def _shifted(scores: jax.Array, terms: Terms) -> jax.Array:
+    return scores if terms.around is None else scores + terms.width * terms.around.beta
+
+
+def _mean_loss(values: jax.Array, data: Data, terms: Terms) -> jax.Array:
+    """Of losses (N,) at shifted scores."""
+    mean = data.weight @ values
+    return mean if terms.around is None else mean - 0.5 * terms.width * terms.around.square
 
 
 def relative_gap(gradient: jax.Array, value: jax.Array, num_features: int, terms: Terms) -> Any:
@@ -86,9 +111,9 @@ def _value(
     loss: Known, theta: jax.Array, scores: jax.Array, data: Data, terms: Terms
 ) -> tuple[jax.Array, jax.Array]:
     """The objective and the weighted slopes (C, N)."""
-    seen = tangent(loss, scores, data.labels, terms.width)
+    seen = tangent(loss, _shifted(scores, terms), data.labels, terms.width)
     W = theta[:, : data.x.shape[1]]
-    value = data.weight @ seen.value + terms.l2 * jnp.sum(W * W)
+    value = _mean_loss(seen.value, data, terms) + terms.l2 * jnp.sum(W * W)
     return value, seen.slopes * data.weight[None, :]
 
 
@@ -164,13 +189,19 @@ def start(
 
 @functools.partial(jax.jit, static_argnames=("loss", "dtype"))
 def renewed(
-    loss: Known, dtype: str, state: State, data: Data, center: jax.Array, terms: Terms
+    loss: Known,
+    dtype: str,
+    state: State,
+    data: Data,
+    center: jax.Array,
+    terms: Terms,
+    remembers: jax.Array,
 ) -> State:
-    """The same point for another width: nothing that was remembered holds any more."""
+    """The same point for another rounding; whether it `remembers` steps in the last one."""
     value, slopes = _value(loss, state.theta, state.scores, data, terms)
     gradient = _gradient(state.theta, slopes, data, center, terms.l2, dtype)
     return state._replace(
-        value=value, gradient=gradient, remembered=jnp.zeros_like(state.remembered),
+        value=value, gradient=gradient, remembered=jnp.where(remembers, state.remembered, 0),
         passes=state.passes + 1, is_stuck=jnp.asarray(False),
     )  # fmt: skip
 
@@ -261,12 +292,13 @@ def _step(loss: Known, dtype: str, state: State, data: Data, metric: Metric, ter
     square = terms.l2 * jnp.sum(along * along)
     at_zero = jnp.sum(state.gradient * direction)
     data_value = state.value - terms.l2 * jnp.sum(W * W)
+    shifted = _shifted(state.scores, terms)
 
     def look(t: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The objective's change at a step t, its derivative, and the weighted slopes there."""
-        seen = tangent(loss, state.scores + t * moves, data.labels, terms.width)
+        seen = tangent(loss, shifted + t * moves, data.labels, terms.width)
         slopes = seen.slopes * data.weight[None, :]
-        change = data.weight @ seen.value - data_value + t * (linear + t * square)
+        change = _mean_loss(seen.value, data, terms) - data_value + t * (linear + t * square)
         return change, jnp.sum(slopes * moves) + linear + 2.0 * t * square, slopes
 
     noise = 1e-14 * jnp.abs(state.value)

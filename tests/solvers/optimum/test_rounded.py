@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 
 from jaxlin import conjugates, losses
 from jaxlin.solvers.optimum.passes import Data
-from jaxlin.solvers.optimum.rounded import rounding_cost, tangent
+from jaxlin.solvers.optimum.rounded import Multipliers, rounded_beta, rounding_cost, tangent
 
 LOSSES = [
     losses.softmax_cross_entropy,
@@ -60,3 +61,46 @@ def test_what_the_rounding_costs_is_the_distance_to_the_tangent(loss: Any) -> No
     distance = exact - jnp.sum(a * scores, axis=0) + star
     cost = rounding_cost(loss, scores, data, width) if conjugates.is_hinge(loss) else 0.0
     np.testing.assert_allclose(cost, jnp.mean(distance), atol=1e-12)
+
+
+HINGES = [loss for loss in LOSSES if conjugates.is_hinge(loss)]
+
+
+@pytest.mark.parametrize("loss", HINGES, ids=repr)
+def test_rounded_around_multipliers_it_is_the_largest_of_its_tangents_less_a_square(
+    loss: Any,
+) -> None:
+    # At any scores no feasible slope gives more than the one that is taken.
+    scores, labels, width = problem()
+    rng = np.random.default_rng(2)
+    is_label = np.asarray(labels)[None, :] == np.arange(4)[:, None]
+    center = rounded_beta(loss, jnp.asarray(2.0 * rng.normal(size=(4, 200))), labels, width)
+    moved = scores + width * center
+    value = tangent(loss, moved, labels, width).value - 0.5 * width * jnp.sum(center**2, axis=0)
+    of_label = np.asarray(scores)[np.asarray(labels), np.arange(200)]
+    margins = np.where(is_label, 0.0, np.asarray(scores) - of_label + loss.margin)
+
+    def worth(beta: jax.Array) -> jax.Array:
+        return jnp.sum(beta * margins - 0.5 * width * (beta - center) ** 2, axis=0)
+
+    found = rounded_beta(loss, moved, labels, width)
+    np.testing.assert_allclose(value, worth(found), atol=1e-12)
+    for _ in range(50):
+        other = rounded_beta(loss, jnp.asarray(2.0 * rng.normal(size=(4, 200))), labels, width)
+        for share in (1e-3, 0.3, 1.0):
+            assert (worth((1 - share) * found + share * other) <= value + 1e-12).all()
+
+
+@pytest.mark.parametrize("loss", HINGES, ids=repr)
+def test_around_its_own_slopes_a_rounding_costs_less(loss: Any) -> None:
+    # Repeated at the same scores the slopes go to the exact hinge's, and the cost to nothing.
+    scores, labels, width = problem()
+    data = Data(jnp.zeros((200, 1)), labels, jnp.full(200, 1 / 200), None)
+    around, costs = Multipliers(jnp.zeros_like(scores), jnp.zeros(())), []
+    for _ in range(40):
+        costs.append(float(rounding_cost(loss, scores, data, width, around)))
+        beta = rounded_beta(loss, scores + width * around.beta, labels, width)
+        around = Multipliers(beta, data.weight @ jnp.sum(beta * beta, axis=0))
+    assert costs[0] > 1e-2
+    assert all(after <= before + 1e-15 for before, after in itertools.pairwise(costs))
+    assert costs[-1] < 1e-2 * costs[0]
