@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -22,17 +23,18 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
 # What is traced anew is often the program of an earlier test, or of another process: a session
-# compiles it once. Its folder is its own, so that every session compiles all that it tests; and so
-# is that of each of its parallel workers, inside of it: an entry is not written at one go.
+# compiles it once, however small it is: of the small ones there are thousands. Its folder is its
+# own, so that every session compiles all that it tests; and so is that of each of its parallel
+# workers, inside of it: an entry is not written at one go.
 given, prefix = os.environ.get("JAX_COMPILATION_CACHE_DIR"), "jaxlin-tests-"
 if given is None or os.path.basename(given).startswith(prefix):
     folder = tempfile.mkdtemp(prefix=prefix, dir=given)
     if given is None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.0"
     jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -60,6 +62,31 @@ def _few_programs_stay() -> Iterator[None]:
     except OSError:  # no Linux
         return
     if count > _MOST_MAPS:
+        jax.clear_caches()
+
+
+# These tests are of what goes on around the programs: files, commands, records, pages. Theirs are
+# compiled without LLVM's optimisations, in two thirds of the time; XLA's own stay. All others,
+# where numbers, rounding, solvers and kernels are tested, run the programs that users run.
+_TESTS = Path(__file__).parent / "tests"
+_AROUND = [_TESTS / name for name in ("bench", "cli", "data", "model_file", "probe", "report")]
+
+
+def _is_around(path: Path) -> bool:
+    return any(folder in path.parents for folder in _AROUND)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those come last, so that a process changes its way of compiling once."""
+    items.sort(key=lambda item: _is_around(item.path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _optimised_as_for_users(request: pytest.FixtureRequest) -> None:
+    quickly = _is_around(request.path)
+    was = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", quickly)
+    if was and not quickly:
         jax.clear_caches()
 
 

@@ -7,15 +7,20 @@
 [0, 1, 0, 1]
 """
 
+from typing import TYPE_CHECKING
+
 from jaxlin import certificates, data, gradients, losses, metrics, penalties, scales, solvers
 from jaxlin.errors import DataFormatError, DivergedError, InputError
+from jaxlin.later import attributes_from
 from jaxlin.linear import LinearParams, init_params, predict, scores
-from jaxlin.model_file import Model, load_model, save_model
 from jaxlin.objective import Objective
 from jaxlin.outcomes import Outcome
 from jaxlin.solvers.history import EpochReport, History
-from jaxlin.sweeps import Sweep, SweepReport, sweep
-from jaxlin.training import Fit, evaluate, fit
+
+if TYPE_CHECKING:
+    from jaxlin.model_file import Model, load_model, save_model
+    from jaxlin.sweeps import Sweep, SweepReport, sweep
+    from jaxlin.training import Fit, evaluate, fit
 
 __version__ = "0.1.0"
 
@@ -49,3 +54,17 @@ __all__ = [
     "solvers",
     "sweep",
 ]
+
+__getattr__ = attributes_from(
+    "jaxlin",
+    {
+        "model_file": ("Model", "load_model", "save_model"),
+        "sweeps": ("Sweep", "SweepReport", "sweep"),
+        "training": ("Fit", "evaluate", "fit"),
+    },
+)
+
+
+def __dir__() -> list[str]:
+    """The public names, those that nobody has asked for yet as well."""
+    return __all__

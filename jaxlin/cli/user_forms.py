@@ -39,7 +39,9 @@ class Form:
 
     def function(self, user: UserFunction) -> Callable[..., Any]:
         """The user's function as `f(params, *args)`."""
-        return lambda params, *args: self.call(user.call, params, *args)
+        # No self in it: what holds an object may hold arrays, for all that `captured` can tell.
+        call, f = self.call, user.call
+        return lambda params, *args: call(f, params, *args)
 
     def by_hand(self, user: UserFunction) -> Callable[..., Any]:
         """The user's gradient as `g(params, *args)`."""

@@ -5,18 +5,23 @@ the compiled program, batch by batch, and is folded into W and b afterwards. Lar
 `.npy` and safetensors files stay on the disk (`FileRows`) until they are trained on.
 """
 
-from jaxlin.data.dataset import Dataset, Split
-from jaxlin.data.duplicates import Duplicates, duplicate_rows
-from jaxlin.data.few_shot import few_shot_rows, scarce_classes
-from jaxlin.data.grouping import group_folds, split_groups
-from jaxlin.data.labels import encode_labels
-from jaxlin.data.loading import load
-from jaxlin.data.raw import RawData
-from jaxlin.data.reading import feature_layers, read
-from jaxlin.data.scaling import Scaling
-from jaxlin.data.splitting import split_rows
-from jaxlin.data.streaming import RowStream, row_blocks, stream
+from typing import TYPE_CHECKING
+
 from jaxlin.file_rows import FileRows
+from jaxlin.later import attributes_from
+
+if TYPE_CHECKING:
+    from jaxlin.data.dataset import Dataset, Split
+    from jaxlin.data.duplicates import Duplicates, duplicate_rows
+    from jaxlin.data.few_shot import few_shot_rows, scarce_classes
+    from jaxlin.data.grouping import group_folds, split_groups
+    from jaxlin.data.labels import encode_labels
+    from jaxlin.data.loading import load
+    from jaxlin.data.raw import RawData
+    from jaxlin.data.reading import feature_layers, read
+    from jaxlin.data.scaling import Scaling
+    from jaxlin.data.splitting import split_rows
+    from jaxlin.data.streaming import RowStream, row_blocks, stream
 
 __all__ = [
     "Dataset",
@@ -39,3 +44,25 @@ __all__ = [
     "split_rows",
     "stream",
 ]
+
+__getattr__ = attributes_from(
+    "jaxlin.data",
+    {
+        "dataset": ("Dataset", "Split"),
+        "duplicates": ("Duplicates", "duplicate_rows"),
+        "few_shot": ("few_shot_rows", "scarce_classes"),
+        "grouping": ("group_folds", "split_groups"),
+        "labels": ("encode_labels",),
+        "loading": ("load",),
+        "raw": ("RawData",),
+        "reading": ("feature_layers", "read"),
+        "scaling": ("Scaling",),
+        "splitting": ("split_rows",),
+        "streaming": ("RowStream", "row_blocks", "stream"),
+    },
+)
+
+
+def __dir__() -> list[str]:
+    """The public names, those that nobody has asked for yet as well."""
+    return __all__
