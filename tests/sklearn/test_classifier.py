@@ -22,7 +22,7 @@ import jaxlin
 from jaxlin import losses
 from jaxlin.precision import float64_scope
 from jaxlin.sklearn import LinearClassifier
-from jaxlin.training import small_problems
+from jaxlin.solvers.optimum import reduced
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -63,7 +63,8 @@ def test_a_padded_problem_has_the_optimum_of_the_unpadded(
     loss: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     padded = LinearClassifier(loss).fit(X, Y, WEIGHT)
-    monkeypatch.setattr(small_problems, "padded_shape", lambda *shape: shape)
+    monkeypatch.setattr(reduced, "padded_rows", lambda count: count)
+    monkeypatch.setattr(reduced, "padded_size", lambda count: count)
     as_it_is = LinearClassifier(loss).fit(X, Y, WEIGHT)
     np.testing.assert_allclose(padded.coef_, as_it_is.coef_, rtol=1e-9)
     np.testing.assert_allclose(padded.intercept_, as_it_is.intercept_, rtol=1e-9, atol=1e-9)
