@@ -20,17 +20,12 @@ from jaxlin.linear import LinearParams
 from jaxlin.losses import Loss
 from jaxlin.solvers.base import Evaluation, Examples
 from jaxlin.solvers.lbfgs import LBFGS
+from jaxlin.solvers.optimum.at_once import equal_parts, models_at_once
 from jaxlin.solvers.optimum.certifying import Ending, Round, Solved
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.solvers.optimum.reduced import Rows, reduced, seen_by_model
-from jaxlin.solvers.optimum.small import (
-    MOST_STEPS,
-    SmallProblems,
-    Standing,
-    equal_parts,
-    models_at_once,
-    together_at,
-)
+from jaxlin.solvers.optimum.small import MOST_STEPS, SmallProblems
+from jaxlin.solvers.optimum.standings import Standing, together_at
 from jaxlin.training.listening import Listener
 from jaxlin.training.proof_sentences import newton_words, proof_sentence, why_short
 from jaxlin.training.proved import ToOptimum, history_of_rounds

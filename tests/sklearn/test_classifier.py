@@ -113,6 +113,15 @@ def test_without_penalty_there_is_no_certificate_and_it_says_so() -> None:
     np.testing.assert_array_equal(model.coef_, same.coef_)
 
 
+def test_without_penalty_too_the_steps_are_limited_or_that_is_refused() -> None:
+    with pytest.warns(ConvergenceWarning, match="there is no certificate"):
+        model = LinearClassifier(l2=0.0, max_iter=2).fit(X, Y)
+    assert model.n_iter_ == 2
+    np.testing.assert_allclose(model.coef_.sum(axis=0), 0.0, atol=1e-12)
+    with pytest.raises(jaxlin.InputError, match=r"max_iter=2 cannot be kept to: with l2 = 0"):
+        LinearClassifier("svm", l2=0.0, max_iter=2).fit(X, Y)
+
+
 def test_too_few_steps_end_with_a_warning_that_has_the_gap() -> None:
     with pytest.warns(ConvergenceWarning, match=r"certified relative gap is .* \(tol 0.0001\)"):
         model = LinearClassifier(max_iter=1).fit(X, Y)

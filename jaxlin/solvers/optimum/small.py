@@ -17,35 +17,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlin.certificates.certificate import Certificate
 from jaxlin.certificates.dual_points import Given, Sums
 from jaxlin.certificates.many import certificates_of_many, sums_of_many
 from jaxlin.conjugates import Known
 from jaxlin.linear import LinearParams
 from jaxlin.precision import product
 from jaxlin.solvers.optimum.newton_cg import Found, Point, descend
-from jaxlin.solvers.optimum.reduced import Rows, padded, padded_rows, padded_size
+from jaxlin.solvers.optimum.reduced import Rows, padded
+from jaxlin.solvers.optimum.standings import Standing, added, better, is_there
 
 # What is asked of the promised gap, by tol; a proof that needs more gets more.
 _SHARES = (0.5, 0.05, 0.005)
 # Newton steps to an optimum.
 MOST_STEPS = 200
-# What models that are solved at once may take, and the arrays of C x N numbers that each needs.
-_BUDGET, _ARRAYS = 1 << 30, 24
-
-
-class Standing(NamedTuple):
-    """Models at one l2, NumPy arrays with a leading axis M.
-
-    Attributes:
-      params: in the dtype that was asked for.
-      certificates: of each; none where none were asked for.
-      found: where the solver stands, without the point itself.
-    """
-
-    params: LinearParams
-    certificates: list[Certificate]
-    found: Found
 
 
 class _Launched(NamedTuple):
@@ -55,39 +39,6 @@ class _Launched(NamedTuple):
     found: Found
     params: LinearParams
     sums: Sums | None
-
-
-def models_at_once(
-    num_rows: int, num_features: int, num_classes: int, num_l2: int, *, own_rows: bool
-) -> int:
-    """How many models may be solved at once: what they take is limited, however many there are.
-
-    Args:
-      num_rows: N of each.
-      num_features: D.
-      num_classes: C.
-      num_l2: L, of whose solutions all are kept.
-      own_rows: whether each has rows of its own.
-
-    >>> models_at_once(1800, 64, 10, 45, own_rows=False)
-    280
-    """
-    rows, wide = padded_rows(num_rows + 1), padded_size(num_features)
-    size = min(rows, padded_size(num_features + 1))
-    numbers = _ARRAYS * num_classes * rows + num_l2 * num_classes * (size + wide)
-    numbers += (wide + 3 * size) * rows if own_rows else 0
-    return max(1, _BUDGET // (8 * numbers))
-
-
-def equal_parts(count: int, most: int) -> list[np.ndarray]:
-    """Places 0..count-1 in parts of one size, which share a program; the last place may come again.
-
-    >>> [part.tolist() for part in equal_parts(5, 2)]
-    [[0, 1], [2, 3], [4, 4]]
-    """
-    parts = -(-count // most)
-    size = -(-count // parts)
-    return [np.minimum(np.arange(k, k + size), count - 1) for k in range(0, count, size)]
 
 
 class SmallProblems:
@@ -178,7 +129,7 @@ class SmallProblems:
             theta = one.theta
             for share in _SHARES[1:]:
                 left = most_steps - int(np.max(standing[place].found.steps))
-                if left <= 0 or _is_there(standing[place], tol):
+                if left <= 0 or is_there(standing[place], tol):
                     break
                 # float32 has not done, or not enough: the rest in float64.
                 again, _ = self._launch(
@@ -187,7 +138,7 @@ class SmallProblems:
                 )  # fmt: skip
                 theta = again.theta
                 found = self._standing(jax.device_get(again[1:]), l2[place])
-                standing[place] = _better(standing[place], found)
+                standing[place] = better(standing[place], found)
         return standing
 
     def rounds(
@@ -213,7 +164,7 @@ class SmallProblems:
             if before is not None:
                 falls = now.found.value < before.found.value * (1.0 - 1e-13)
                 idle = 0 if np.any(falls | (now.found.gap < 0.5 * before.found.gap)) else idle + 1
-                now = _added(now, before)
+                now = added(now, before)
             if hear(now, time.monotonic() - since):
                 return now, True
             is_proved = all(proof.relative_gap <= tol for proof in now.certificates)
@@ -264,23 +215,6 @@ class SmallProblems:
         return Standing(cut, certificates_of_many(self.loss, wide, num_rows, sums, l2), found)
 
 
-def together_at(parts: Sequence[Standing], count: int) -> Standing:
-    """The models of all parts at one l2, as many as there are."""
-    params, found = (
-        jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *trees)
-        for trees in zip(*((part.params, part.found) for part in parts), strict=True)
-    )
-    proofs = [proof for part in parts for proof in part.certificates]
-    return Standing(params, proofs[:count], found)
-
-
-def _is_there(standing: Standing, tol: float) -> bool:
-    """Whether all are as near as was asked for, by proof or else by promise."""
-    proofs = standing.certificates
-    gaps = [proof.relative_gap for proof in proofs] if proofs else standing.found.gap
-    return bool(np.all(np.asarray(gaps) <= tol))
-
-
 def _on_the_line(launched: list[_Launched], l2: Sequence[float]) -> jax.Array:
     """A point on the line through the last two optima, in logarithms of l2."""
     last = launched[-1].theta
@@ -293,32 +227,6 @@ def _on_the_line(launched: list[_Launched], l2: Sequence[float]) -> jax.Array:
 @jax.jit
 def _beyond(last: jax.Array, before: jax.Array, factor: jax.Array) -> jax.Array:
     return last + factor * (last - before)
-
-
-def _better(one: Standing, other: Standing) -> Standing:
-    """Of each model the one with the smaller gap."""
-    if one.certificates:
-        gaps = [[proof.relative_gap for proof in now.certificates] for now in (one, other)]
-    else:
-        gaps = [one.found.gap, other.found.gap]
-    better = np.asarray(gaps[1]) < np.asarray(gaps[0])
-
-    def chosen(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.where(better.reshape((-1,) + (1,) * (a.ndim - 1)), b, a)
-
-    params = jax.tree.map(chosen, one.params, other.params)
-    found = jax.tree.map(chosen, one.found, other.found)
-    pairs = zip(one.certificates, other.certificates, strict=True)
-    proofs = [b if is_b else a for is_b, (a, b) in zip(better, pairs, strict=False)]
-    found = found._replace(steps=other.found.steps, products=other.found.products)
-    return _added(Standing(params, proofs, found), one)
-
-
-def _added(now: Standing, before: Standing) -> Standing:
-    """With the steps that were taken before."""
-    steps = now.found.steps + before.found.steps
-    products = now.found.products + before.found.products
-    return now._replace(found=now.found._replace(steps=steps, products=products))
 
 
 @functools.partial(jax.jit, static_argnames=("dtype", "has_bias"))
