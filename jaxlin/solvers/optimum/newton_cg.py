@@ -158,7 +158,8 @@ class _Problem:
         none = jnp.zeros((), jnp.int32)
         s = self.scores(start)
         new = Point(start, s, *self.seen(s))
-        is_new = ~(self.value(last) <= self.value(new))  # where the last is NaN too
+        value = self.value(last)
+        is_new = jnp.isnan(value) | (self.value(new) < value)  # never for what is not a number
         at = Point(*(jnp.where(is_new, n, o) for n, o in zip(new, last, strict=True)))
         first = _State(self.place(at), none, none + 2, none)
 
