@@ -152,9 +152,9 @@ def _by_newton(
     if len(data.classes) * (wide + bias) > LARGEST_SIZE:
         wide = num_features
     weight = np.ones(num_rows) if data.weight is None else data.weight
-    begin = _params(start, data.shape, bias, np.float64)
-    W = padded(np.asarray(begin.W), len(data.classes), wide)
     with float64_scope(True):
+        begin = _params(start, data.shape, bias, np.float64)
+        W = padded(np.asarray(begin.W), len(data.classes), wide)
         found = fit(
             padded(data.x, rows, wide), padded(data.codes, rows), loss=loss, l2=l2, solver=solver,
             key=seed, init=LinearParams(jnp.asarray(W), begin.b), bias=bias,
