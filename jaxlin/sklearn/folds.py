@@ -203,7 +203,7 @@ def _together(
     scores = np.empty((len(splits), len(l2s)))
     for number, (_, test) in enumerate(splits):
         W = np.stack([one.params.W[number] for one in found])
-        b = np.stack([one.params.b[number] for one in found]) if bias else None
+        b = np.stack([np.asarray(one.params.b)[number] for one in found]) if bias else None
         scores[number, order] = _scores(data, loss, test, W, b, select_by)
     return scores
 

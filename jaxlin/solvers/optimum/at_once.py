@@ -24,7 +24,7 @@ def models_at_once(
       own_rows: whether each has rows of its own.
 
     >>> models_at_once(1800, 64, 10, 45, own_rows=False)
-    280
+    255
     """
     rows, wide = padded_rows(num_rows + 1), padded_size(num_features)
     size = min(rows, padded_size(num_features + 1))
