@@ -13,10 +13,14 @@ from problems import LOSSES, C, D, N, blobs
 
 import jaxlin
 from jaxlin import solvers
+from jaxlin.objective import Objective
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.optimum import at_once
+from jaxlin.solvers.optimum.certifying import Round
 from jaxlin.solvers.optimum.newton_cg import descend
+from jaxlin.training.listening import Listener
+from jaxlin.training.proved import history_of_rounds
 from jaxlin.training.small_fits import TO_ROUNDING, SmallFits
 
 X, LABELS = blobs()
@@ -189,3 +193,21 @@ def test_a_start_beyond_the_numbers_is_left_for_zero() -> None:
     found = jaxlin.fit(X, LABELS, loss=LOSSES["softmax"], l2=1e-2, init=start, dtype=np.float64)
     assert found.certificate is not None
     assert found.certificate.relative_gap <= 1e-4
+
+
+def test_counts_go_on_where_another_way_takes_over() -> None:
+    told: list[jaxlin.EpochReport] = []
+    listener = Listener(
+        Objective(LOSSES["softmax"], 1e-3), None, None, told.append, num_examples=N,
+        most_passes=600, users_x64=False,
+    )  # fmt: skip
+    first, second = Round(7, 0.5, 0.9, 1e-2, 2.0), Round(3, 0.4, 0.9, 1e-4, 1.0)
+    params = jaxlin.init_params(D, C)
+    listener(first, lambda: params)
+    listener.go_on_from(history_of_rounds([first], []))
+    listener(second, lambda: params)
+    counts = [(one.epoch, one.seconds, one.examples) for one in told]
+    assert counts == [(7, 2.0, 7 * N), (10, 3.0, 10 * N)]
+    kept = listener.counted_on(history_of_rounds([second], []))
+    assert kept.passes is not None
+    assert (kept.passes.tolist(), kept.seconds.tolist()) == ([10], [3.0])
