@@ -70,7 +70,7 @@ class TrainingProgress(_Progress):
         super().__init__(console, knows_its_end=solver == "sgd")
         self._solver = solver
         self._first: tuple[int, float] | None = None
-        self._last = ""
+        self._steps, self._last = 0, ""
 
     def update(self, report: EpochReport) -> None:
         """Shows an epoch; to be given to `fit` as `on_epoch`."""
@@ -81,8 +81,9 @@ class TrainingProgress(_Progress):
             self._tell(f"{report.epoch} passes", words)
         elif self._solver == "newton":
             # Steps after the last useful one cost nothing, and tell nothing.
+            self._steps += 1
             if words != self._last:
-                self._tell(f"step {report.epoch}", words)
+                self._tell(f"step {self._steps}", words)
             self._last = words
         else:
             words += self._pace(report)

@@ -25,6 +25,7 @@ from jaxlin.solvers.sgd import SGD
 from jaxlin.training import Fit, fit
 from jaxlin.training.optimum import takes_newton, usual_tol
 from jaxlin.training.proof_sentences import newton_words, proof_sentence
+from jaxlin.training.small_fits import takes_small
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -47,8 +48,8 @@ def solver_options(command: _F) -> _F:
             click.option(
                 "--solver",
                 type=click.Choice(names.SOLVERS),
-                help="auto goes to the optimum and proves it (newton for small problems with a "
-                "hinge, else lbfgs; sgd where --l2 is 0).  [default: auto, or the solver that an "
+                help="auto goes to the optimum and proves it (newton for small problems, "
+                "else lbfgs; sgd where --l2 is 0).  [default: auto, or the solver that an "
                 "option below belongs to]",
             ),
             click.option(
@@ -164,8 +165,11 @@ def plan(
       click.UsageError: the problem is too large for it.
     """
     loss = names.LOSSES[options["loss"]]
-    fits_newton = takes_newton(loss, len(dataset.train), start)
+    num_rows, shape = len(dataset.train), (start.num_features, start.num_classes)
+    fits_newton = takes_newton(loss, num_rows, start)
     if word == "auto":
+        if options["l2"] > 0.0 and takes_small(loss, num_rows, *shape):
+            return Plan("newton", None, {"tol": options["tol"] or usual_tol(loss)})
         certified = "newton" if fits_newton else "lbfgs"
         word = "sgd" if options["l2"] == 0.0 else certified
     size = start.num_classes * (start.num_features + (start.b is not None))

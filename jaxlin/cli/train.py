@@ -208,7 +208,9 @@ def _way(planned: Plan, found: Fit) -> dict[str, Any]:
     told |= planned.told
     history = found.history
     if history.passes is not None:
-        return told | {"passes": int(history.passes[-1])}
+        told["passes"] = int(history.passes[-1])
+        if planned.word == "lbfgs":
+            return told
     return told | {"epochs" if planned.word == "sgd" else "steps": len(history)}
 
 

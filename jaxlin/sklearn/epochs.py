@@ -22,10 +22,10 @@ from jaxlin.solvers.base import Examples
 from jaxlin.solvers.block import first_standing, run_block
 from jaxlin.solvers.grid import Grid
 from jaxlin.solvers.history import History
+from jaxlin.solvers.optimum import reduced
 from jaxlin.solvers.standing import Stopping
 from jaxlin.training.account import divergence_sentence
 from jaxlin.training.default_solver import DefaultNumbers, default_solver
-from jaxlin.training.small_problems import padded_shape
 
 # As `jaxlin.solvers.loop` has it: epochs of a block, and rows whose order lies ready for it.
 _MOST_EPOCHS, _MOST_ROWS = 64, 1 << 18
@@ -68,13 +68,19 @@ class Progress(NamedTuple):
         return LinearParams(W[0, :, :num_features], None if b is None else b[0])
 
 
+def padded_shape(num_rows: int, num_features: int) -> tuple[int, int]:
+    """The shape that features (N, D) are filled up to."""
+    is_narrow = num_features <= _PADDED_FEATURES
+    columns = reduced.padded_size(num_features) if is_narrow else num_features
+    return reduced.padded_rows(num_rows), columns
+
+
 def padded_rows(
     x: np.ndarray, codes: np.ndarray, weight: np.ndarray | None, batch_size: int, dtype: np.dtype
 ) -> Rows:
     """Rows in one of few shapes: what fits into a batch is one, with rows of weight 0 added."""
     num_rows, num_features = x.shape
     rows, columns = padded_shape(num_rows, num_features)
-    columns = columns if num_features <= _PADDED_FEATURES else num_features
     if num_rows > batch_size:  # a row of weight 0 would take the place of one that counts
         rows, batch = num_rows, batch_size
     else:

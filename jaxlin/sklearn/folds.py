@@ -19,9 +19,12 @@ from jaxlin.linear import LinearParams
 from jaxlin.losses import SoftmaxCrossEntropy
 from jaxlin.precision import float64_scope
 from jaxlin.sklearn.inputs import Training
+from jaxlin.sklearn.small import small_fits
 from jaxlin.solvers.lbfgs import LBFGS
+from jaxlin.solvers.optimum.small import MOST_STEPS
 from jaxlin.sweeps.sweeping import sweep
-from jaxlin.training.small_problems import is_small, padded, paths_of
+from jaxlin.training.optimum import usual_tol
+from jaxlin.training.small_fits import takes_small
 
 # Scores are sums that rounding reaches: what differs by less ties.
 _ROUNDING = 1e-12
@@ -94,11 +97,11 @@ def held_out_scores(
       select_by: `"accuracy"` or `"loss"`.
       seed: of whatever is drawn.
     """
-    models = len(l2s) * len(splits)
     is_softmax = isinstance(loss, SoftmaxCrossEntropy)
     can_score = is_softmax or select_by == "accuracy"
-    if solver != "lbfgs" and can_score and is_small(loss, len(data.codes), data.shape, models):
-        return _by_newton(data, loss, l2s, splits, bias, max_iter, select_by)
+    takes = takes_small(loss, len(data.codes), data.shape[1], data.shape[0])
+    if solver != "lbfgs" and can_score and takes:
+        return _together(data, loss, l2s, splits, bias, tol, max_iter, select_by)
     lbfgs: Any = None
     if solver == "lbfgs" or max_iter is not None:
         lbfgs = LBFGS() if max_iter is None else LBFGS(passes=max_iter)
@@ -176,12 +179,13 @@ def _of_split(
     return _scores(data, loss, test, W, b, select_by)
 
 
-def _by_newton(
+def _together(
     data: Training,
     loss: Known,
     l2s: np.ndarray,
     splits: Sequence[Split],
     bias: bool,
+    tol: float | None,
     max_iter: int | None,
     select_by: str,
 ) -> np.ndarray:
@@ -190,15 +194,17 @@ def _by_newton(
     for number, (train, _) in enumerate(splits):
         np.add.at(weights[number], train, weight[train])  # a row may be drawn twice
     order = np.argsort(-l2s, kind="stable")
-    found = paths_of(
-        loss, padded(data.x, data.codes), weights, l2s[order].tolist(), len(data.classes),
-        bias=bias, most=max_iter,
-    )  # fmt: skip
-    W, b = found.params.W, found.params.b
+    tol = usual_tol(loss) if tol is None else float(tol)
+    with float64_scope(True):
+        fits = small_fits(data, loss, weights, bias)
+        found = fits.standings(
+            l2s[order].tolist(), tol, most_steps=max_iter or MOST_STEPS, proves=False
+        )
     scores = np.empty((len(splits), len(l2s)))
     for number, (_, test) in enumerate(splits):
-        of_split = None if b is None else b[number]
-        scores[number, order] = _scores(data, loss, test, W[number], of_split, select_by)
+        W = np.stack([one.params.W[number] for one in found])
+        b = np.stack([np.asarray(one.params.b)[number] for one in found]) if bias else None
+        scores[number, order] = _scores(data, loss, test, W, b, select_by)
     return scores
 
 
@@ -209,7 +215,8 @@ def _scores(
     """Accuracy, or mean loss, of models W (L, C, D) on some rows, (L,)."""
     codes = data.codes[test]
     weight = np.ones(len(test)) if data.score_weight is None else data.score_weight[test]
-    scores = np.einsum("nd,lcd->lnc", data.x[test].astype(np.float64), W)
+    W = W.astype(np.float64)
+    scores = data.x[test].astype(np.float64) @ np.swapaxes(W, 1, 2)
     scores = scores if b is None else scores + b[:, None, :]
     if select_by == "accuracy":
         values = scores.argmax(axis=2) == codes

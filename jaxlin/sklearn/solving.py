@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -20,11 +21,17 @@ from jaxlin.precision import float64_scope
 from jaxlin.sklearn.inputs import Training
 from jaxlin.sklearn.small import Found, fit_small
 from jaxlin.solvers.lbfgs import LBFGS
-from jaxlin.solvers.newton import Newton
+from jaxlin.solvers.newton import LARGEST_SIZE, Newton
+from jaxlin.solvers.optimum.reduced import padded, padded_rows, padded_size
 from jaxlin.training.fitting import Fit, fit
 from jaxlin.training.optimum import usual_tol
 from jaxlin.training.proof_sentences import newton_words, proof_sentence
-from jaxlin.training.small_problems import is_small
+from jaxlin.training.small_fits import takes_small
+
+# Of rows, times the square of the weights: what Newton's second derivative may cost.
+_NEWTON_WORK = 2e10
+# Without a certificate: the largest |gradient| over its value at zero.
+_FLAT = 1e-6
 
 
 def solve(
@@ -55,29 +62,106 @@ def solve(
     num_classes, num_features = data.shape
     if max_iter == 0:
         return _as_it_starts(data, bias, start)
-    can_newton = not conjugates.is_hinge(loss)
-    if can_newton and solver != "lbfgs" and is_small(loss, len(data.codes), data.shape):
+    num_rows = len(data.codes)
+    if l2 == 0.0:
+        return _without_penalty(
+            data, loss, bias=bias, solver=solver, tol=tol, max_iter=max_iter, seed=seed, start=start
+        )
+    if solver != "lbfgs" and takes_small(loss, num_rows, num_features, num_classes):
         return fit_small(data, loss, l2, bias=bias, tol=tol, max_iter=max_iter, start=start)
-    chosen: Any = None
-    if l2 == 0.0 and solver == "lbfgs":
+    if solver == "newton":
+        chosen = Newton() if max_iter is None else Newton(steps=max_iter)
+        found = _by_newton(data, loss, l2, bias, chosen, None, seed, start)
+        return _with_proof(found, data, loss, l2, tol)
+    chosen = None
+    if solver == "lbfgs" or max_iter is not None:
+        chosen = LBFGS() if max_iter is None else LBFGS(passes=max_iter)
+    with float64_scope(data.dtype == np.float64):
+        found = fit(
+            data.x, data.codes, loss=loss, l2=l2, solver=chosen, key=seed,
+            init=_params(start, data.shape, bias, data.dtype), bias=bias,
+            sample_weight=data.weight, tol=tol, dtype=data.dtype,
+        )  # fmt: skip
+    return _account(found, data.dtype)
+
+
+def _without_penalty(
+    data: Training,
+    loss: Known,
+    *,
+    bias: bool,
+    solver: str,
+    tol: float | None,
+    max_iter: int | None,
+    seed: int,
+    start: LinearParams | None,
+) -> Found:
+    """With l2 = 0 nothing is proved: Newton's method where it can, else the epochs of `fit`."""
+    if solver == "lbfgs":
         raise InputError(
             "solver='lbfgs' goes on until the optimum is proved, and with l2 = 0 nothing can be: "
             "pass l2 above 0, or solver='auto'."
         )
-    if solver == "newton":
+    if solver == "newton" or _suits_newton(loss, data, bias):
         chosen = Newton() if max_iter is None else Newton(steps=max_iter)
-    elif l2 > 0.0 and (solver == "lbfgs" or max_iter is not None):
-        chosen = LBFGS() if max_iter is None else LBFGS(passes=max_iter)
-    with float64_scope(data.dtype == np.float64 or solver == "newton"):
-        init = _params(start, (num_classes, num_features), bias, data.dtype)
+        tol = _FLAT if tol is None else tol
+        found = _by_newton(data, loss, 0.0, bias, chosen, tol, seed, start)
+        account = _account(found, data.dtype)
+        # A shift of all classes alike changes no loss, and nothing else says which it is.
+        b = None if account.b is None else account.b - account.b.mean()
+        account = account._replace(W=account.W - account.W.mean(axis=0), b=b)
+    else:
+        if max_iter is not None:
+            raise InputError(
+                f"max_iter={max_iter} cannot be kept to: with l2 = 0 this problem is trained by "
+                "epochs of minibatch SGD. Pass l2 above 0; or max_iter=None; or take "
+                "MinibatchClassifier(epochs=...)."
+            )
+        with float64_scope(data.dtype == np.float64):
+            found = fit(
+                data.x, data.codes, loss=loss, l2=0.0, key=seed, bias=bias, tol=tol,
+                init=_params(start, data.shape, bias, data.dtype), sample_weight=data.weight,
+                dtype=data.dtype,
+            )  # fmt: skip
+        account = _account(found, data.dtype)
+    words = f"{account.outcome} l2 is 0: there is no certificate, and there need not be an optimum."
+    return account._replace(outcome=Outcome(words, kind=account.outcome.kind))
+
+
+def _suits_newton(loss: Known, data: Training, bias: bool) -> bool:
+    size = len(data.classes) * (padded_size(data.shape[1]) + bias)
+    is_small = size <= LARGEST_SIZE and len(data.codes) * size * size <= _NEWTON_WORK
+    return not conjugates.is_hinge(loss) and is_small
+
+
+def _by_newton(
+    data: Training,
+    loss: Known,
+    l2: float,
+    bias: bool,
+    solver: Newton,
+    tol: float | None,
+    seed: int,
+    start: LinearParams | None,
+) -> Fit:
+    """In float64; filled up with rows and features of nothing, so that few programs do for many."""
+    num_rows, num_features = data.x.shape
+    rows, wide = num_rows, num_features
+    if not conjugates.is_hinge(loss):  # whose method has a place for every row
+        rows, wide = padded_rows(num_rows), padded_size(num_features)
+    if len(data.classes) * (wide + bias) > LARGEST_SIZE:
+        wide = num_features
+    weight = np.ones(num_rows) if data.weight is None else data.weight
+    with float64_scope(True):
+        begin = _params(start, data.shape, bias, np.float64)
+        W = padded(np.asarray(begin.W), len(data.classes), wide)
         found = fit(
-            data.x, data.codes, loss=loss, l2=l2, solver=chosen, key=seed, init=init, bias=bias,
-            sample_weight=data.weight, tol=None if solver == "newton" else tol,
-            dtype=jnp.float64 if solver == "newton" else data.dtype,
+            padded(data.x, rows, wide), padded(data.codes, rows), loss=loss, l2=l2, solver=solver,
+            key=seed, init=LinearParams(jnp.asarray(W), begin.b), bias=bias,
+            sample_weight=padded(weight, rows), tol=tol, dtype=jnp.float64,
         )  # fmt: skip
-    if solver == "newton" and l2 > 0.0:
-        return _with_proof(found, data, loss, l2, tol)
-    return _account(found, data.dtype)
+        cut = LinearParams(found.params.W[:, :num_features], found.params.b)
+    return dataclasses.replace(found, params=cut)
 
 
 def warn_unless_converged(outcome: Outcome) -> None:

@@ -10,7 +10,6 @@ models go along their paths together (`jaxlin.training.small_fits`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -29,7 +28,8 @@ from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.optimum.certifying import Descent
 from jaxlin.solvers.optimum.metric import Basis, basis_of
 from jaxlin.solvers.optimum.passes import Data
-from jaxlin.sweeps.progress import SweepReport
+from jaxlin.sweeps import memory
+from jaxlin.sweeps.progress import Progress
 from jaxlin.sweeps.running import Trained, Work
 from jaxlin.sweeps.scoring import Score, fold_scores, held_out_scores, share_of
 from jaxlin.sweeps.settings import OWN_NAMES, Setting
@@ -46,8 +46,8 @@ from jaxlin.training.optimum import (
 from jaxlin.training.proved import ToOptimum
 from jaxlin.training.small_fits import SmallFits, takes_small
 
-# Models that are scored at a time.
-_SCORED_TOGETHER = 64
+# Models that are scored at a time, where memory holds so many.
+_SCORED_TOGETHER = 256
 
 
 class _Path(NamedTuple):
@@ -86,9 +86,9 @@ def run_paths(
     losses: list[Loss],
     work: Work,
     solver: LBFGS | None,
-    key: jax.Array,
+    progress: Progress,
     users_x64: bool,
-) -> tuple[list[Trained | None], bool]:
+) -> list[Trained | None]:
     """Some settings to their certified optima.
 
     Args:
@@ -96,18 +96,17 @@ def run_paths(
       losses: of each setting.
       work: of the sweep.
       solver: None takes the interior-point method where that suits.
-      key: of the sweep.
+      progress: of the sweep; each of the settings is a group of its own.
       users_x64: the user's own float64 setting.
 
     Returns:
       As `jaxlin.sweeps.running.run_groups`.
     """
-    paths = _paths(rows, losses, work)
-    run = _Run(work, solver, key, users_x64, sum(len(path.rows) for path in paths))
-    for path in paths:
-        if not run.stopped:
+    run = _Run(work, solver, progress, users_x64)
+    for path in _paths(rows, losses, work):
+        if not progress.stopped:
             run.follow(path)
-    return run.found, run.stopped
+    return run.found
 
 
 def _paths(rows: list[int], losses: list[Loss], work: Work) -> list[_Path]:
@@ -125,14 +124,11 @@ class _Run:
     """The paths of a sweep, one after the other."""
 
     def __init__(
-        self, work: Work, solver: LBFGS | None, key: jax.Array, users_x64: bool, count: int
+        self, work: Work, solver: LBFGS | None, progress: Progress, users_x64: bool
     ) -> None:
-        self.work, self.solver, self.count = work, solver, count
-        self.key, self.users_x64 = key, users_x64
+        self.work, self.solver, self.progress = work, solver, progress
+        self.users_x64 = users_x64
         self.found: list[Trained | None] = [None] * len(work.l2)
-        self.stopped = False
-        self._done = 0
-        self._best: float | None = None
         self._basis: Basis | None = None
 
     def follow(self, path: _Path) -> None:
@@ -149,7 +145,7 @@ class _Run:
             for mask in work.masks:
                 is_last = mask is None or mask == work.num_folds
                 ended.append(self._models(path, mask, tell=is_last))
-                if self.stopped and not is_last:
+                if self.progress.stopped and not is_last:
                     return
         rows = path.rows[: len(ended[-1])]
         seconds = (time.monotonic() - since) / max(len(rows), 1)
@@ -157,20 +153,18 @@ class _Run:
         for place, row in enumerate(rows):
             self.found[row] = _trained(ended[-1][place], scores[place], seconds, work)
         known = [score.accuracy for score in scores if score is not None]
-        self._best = max([*known, *([] if self._best is None else [self._best])], default=None)
+        before = [] if self.progress.best is None else [self.progress.best]
+        self.progress.best = max([*known, *before], default=None)
 
     def _together(self, path: _Path) -> list[list[ToOptimum]]:
         """The models of all masks at once, for small problems."""
         work = self.work
         start = jax.tree.map(lambda leaf: leaf[path.rows[0]], work.starts)
-        passes = LBFGS().passes
-        hear = self._hearer(passes)
 
         def on_l2(place: int, products: int) -> bool:
             del place
-            self.stopped |= hear is not None and hear(products)
-            self._done += 1
-            return self.stopped
+            self.progress.group += 1
+            return self._tell(products, LBFGS().passes)
 
         with float64_scope(True):
             weight = [
@@ -183,7 +177,7 @@ class _Run:
             )  # fmt: skip
             tol = usual_tol(path.loss) if work.tol is None else work.tol
             l2 = [float(work.l2[row]) for row in path.rows]
-            found = fits.at(l2, tol, None if hear is None else on_l2)
+            found = fits.at(l2, tol, None if self.progress.is_silent else on_l2)
         return [list(of_mask) for of_mask in zip(*found, strict=True)]
 
     def _models(self, path: _Path, mask: int | None, *, tell: bool) -> list[ToOptimum]:
@@ -198,25 +192,25 @@ class _Run:
         descent = None if by_newton else self._descent(path.loss, examples, start)
         for row in path.rows:
             l2 = float(work.l2[row])
-            hear = self._hearer(passes) if tell else None
+            self.progress.group += tell
+            tells = tell and not self.progress.is_silent
             if descent is None:
                 one = fit_to_optimum(
                     Objective(path.loss, l2), examples, start, solver=None, scaling=work.scaling,
-                    held_out=None, tol=tol, dtype=start.W.dtype, on_epoch=None, key=self.key,
+                    held_out=None, tol=tol, dtype=start.W.dtype, on_epoch=None, key=work.key,
                     users_x64=self.users_x64,
                 )  # fmt: skip
-                self.stopped = hear is not None and bool(hear(len(one.history)))
+                if tells:
+                    self._tell(len(one.history), passes)
             else:
                 with float64_scope(True):
                     solved = descent.solve(
                         l2, tol, most_passes=passes,
-                        on_round=None if hear is None else (lambda r, _, hear=hear: hear(r.passes)),
+                        on_round=(lambda r, _: self._tell(r.passes, passes)) if tells else None,
                     )  # fmt: skip
                     one = account_of(solved, tol, descent, passes, [])
-                self.stopped |= solved.ending == "stopped"
             ended.append(one)
-            self._done += tell
-            if self.stopped:
+            if self.progress.stopped:
                 break
         return ended
 
@@ -230,22 +224,9 @@ class _Run:
             known = conjugates.known_conjugate(loss)
             return Descent(known, data, start, dtype=start.W.dtype, basis=basis)
 
-    def _hearer(self, passes: int) -> Callable[[int], bool] | None:
-        """What the user's callback is told of a setting: after how many passes."""
-        on_epoch, work = self.work.on_epoch, self.work
-        if on_epoch is None:
-            return None
-
-        def hear(epoch: int) -> bool:
-            told = SweepReport(
-                group=self._done + 1, groups=self.count, epoch=epoch, epochs=passes,
-                models=work.num_folds + 1, active=1, best_validation_accuracy=self._best,
-                seconds=time.monotonic() - work.started,
-            )  # fmt: skip
-            answer = on_epoch(told)
-            return isinstance(answer, bool | np.bool_) and bool(answer)
-
-        return hear
+    def _tell(self, epoch: int, passes: int) -> bool:
+        """Tells of a setting, after how many passes; gives whether it is to be the last."""
+        return self.progress.tell(epoch, passes, models=self.work.num_folds + 1, active=1)
 
     def _scores(
         self, loss: Loss, rows: list[int], ended: list[list[ToOptimum]]
@@ -254,8 +235,12 @@ class _Run:
         if work.held_out is None or not rows:
             return [None] * len(rows)
         scores: list[Score | None] = []
-        for first in range(0, len(rows), _SCORED_TOGETHER):
-            places = range(first, min(first + _SCORED_TOGETHER, len(rows)))
+        num_classes, own_rows = work.starts.W.shape[1], 2 * len(work.held_out.labels)
+        start = jax.tree.map(lambda leaf: leaf[0], work.starts)
+        each = memory.model_bytes((), start, num_classes, None, own_rows)
+        at_once = max(1, min(_SCORED_TOGETHER, memory.most_models(each)) // len(ended))
+        for first in range(0, len(rows), at_once):
+            places = range(first, min(first + at_once, len(rows)))
             models = [of_mask[place] for place in places for of_mask in ended]
             params = jax.tree.map(
                 lambda *leaves: jnp.stack(leaves), *(model.params for model in models)

@@ -39,7 +39,14 @@ class SweepReport:
 
 
 class Progress:
-    """The loops' callback: one report an epoch, whichever loop it is of."""
+    """The loops' callback: one report an epoch, whichever loop it is of.
+
+    Attributes:
+      group: the number of the last one that was begun, from 1.
+      best: the highest validation accuracy yet, or None.
+      stopped: the user wants no more.
+      is_silent: nobody listens.
+    """
 
     def __init__(
         self, on_epoch: Callable[[SweepReport], Any] | None, groups: int, started: float
@@ -48,13 +55,25 @@ class Progress:
 
         Args:
           on_epoch: hears the reports; None where nobody does.
-          groups: how many loops there will be.
+          groups: how many there will be, paths of l2 included.
           started: the sweep, by the monotonic clock.
         """
         self._on_epoch, self._groups, self._started = on_epoch, groups, started
-        self._group = 0
-        self._best: float | None = None
+        self.group = 0
+        self.best: float | None = None
         self.stopped = False
+        self.is_silent = on_epoch is None
+
+    def tell(self, epoch: int, epochs: int, *, models: int, active: int) -> bool:
+        """Reports an epoch of the group; gives whether the user wants it to be the last."""
+        if self._on_epoch is not None:
+            told = SweepReport(
+                self.group, self._groups, epoch, epochs, models, active, self.best,
+                time.monotonic() - self._started,
+            )  # fmt: skip
+            answer = self._on_epoch(told)
+            self.stopped |= isinstance(answer, bool | np.bool_) and bool(answer)
+        return self.stopped
 
     def next_loop(self, models_per_setting: int, judged: int) -> OnEpoch | None:
         """The callback of the next loop.
@@ -63,9 +82,8 @@ class Progress:
           models_per_setting: in the loop.
           judged: how many of them, the first ones, have validation rows.
         """
-        self._group += 1
-        on_epoch, group = self._on_epoch, self._group
-        if on_epoch is None:
+        self.group += 1
+        if self.is_silent:
             return None
         last: np.ndarray | None = None
 
@@ -76,13 +94,8 @@ class Progress:
                 now = np.asarray(row.validation.accuracy, np.float64)
                 last = now if last is None else np.where(row.trained, now, last)
                 means = last.reshape(-1, models_per_setting)[:, :judged].mean(axis=1)
-                self._best = max(float(means.max()), self._best or 0.0)
-            told = SweepReport(
-                group, self._groups, epoch, epochs, len(row.trained), int(row.trained.sum()),
-                self._best, time.monotonic() - self._started,
-            )  # fmt: skip
-            answer = on_epoch(told)
-            self.stopped = isinstance(answer, bool | np.bool_) and bool(answer)
-            return self.stopped
+                self.best = max(float(means.max()), self.best or 0.0)
+            models, active = len(row.trained), int(row.trained.sum())
+            return self.tell(epoch, epochs, models=models, active=active)
 
         return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -102,23 +102,39 @@ class Work:
         return [None] if self.fold_table is None else [*range(len(self.fold_table))]
 
 
-def run_groups(groups: list[Group], work: Work) -> tuple[list[Trained | None], bool]:
-    """Trains every setting of a sweep.
+class Plan(NamedTuple):
+    """What the groups of a sweep come to.
 
-    Returns:
-      What became of each (S,), None where it has no model; and whether the callback stopped it all.
+    Attributes:
+      chunks: groups, with the positions of the settings in them that train together.
+      loops: how many there will be.
     """
+
+    chunks: list[tuple[Group, list[int]]]
+    loops: int
+
+
+def planned(groups: list[Group], work: Work) -> Plan:
+    """The parts of groups that memory holds."""
     chunks = [(group, chunk) for group in groups for chunk in _chunks(group, work)]
     loops = 2 if work.num_folds and work.patience is not None else 1
-    progress = Progress(work.on_epoch, loops * len(chunks), work.started)
+    return Plan(chunks, loops * len(chunks))
+
+
+def run_groups(plan: Plan, work: Work, progress: Progress) -> list[Trained | None]:
+    """Trains every setting of some groups.
+
+    Returns:
+      What became of each setting of the sweep (S,), None where it has no model.
+    """
     found: list[Trained | None] = [None] * len(work.l2)
-    for group, chunk in chunks:
+    for group, chunk in plan.chunks:
         if progress.stopped:
             break
         trained = _run_chunk(group, chunk, work, progress)
         for position, one in zip(chunk, trained, strict=True):
             found[group.settings[position]] = one
-    return found, progress.stopped
+    return found
 
 
 def _chunks(group: Group, work: Work) -> list[list[int]]:

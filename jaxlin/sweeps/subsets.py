@@ -28,6 +28,7 @@ from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.grid import Grid, evaluate_models
+from jaxlin.solvers.optimum.at_once import equal_parts, models_at_once
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.solvers.optimum.reduced import padded, reduced, seen_by_model, together
 from jaxlin.solvers.optimum.small import SmallProblems
@@ -232,29 +233,33 @@ def _together(
     """All models, by subset and falling l2."""
     all_x, labels = np.asarray(examples.x), np.asarray(examples.labels)
     most = max(len(subset) for subset in subsets)
-    problems, weights, fitted = [], [], []
-    for subset in subsets:
-        share = np.full(len(subset), 1.0 / len(subset))
-        data: Any = Data(all_x[subset], labels[subset], share, scaling)  # pyright: ignore
-        of_one = reduced(
-            seen_by_model(data.x, scaling), labels[subset], share, shape[0], bias, most
+    at_once = models_at_once(most, shape[1], shape[0], len(l2), own_rows=True)
+    ended: list[list[ToOptimum]] = []
+    for places in equal_parts(len(subsets), at_once):
+        problems, weights, fitted = [], [], []
+        for subset in (subsets[place] for place in places):
+            share = np.full(len(subset), 1.0 / len(subset))
+            data: Any = Data(all_x[subset], labels[subset], share, scaling)  # pyright: ignore
+            of_one = reduced(
+                seen_by_model(data.x, scaling), labels[subset], share, shape[0], bias, most
+            )
+            problems.append(of_one)
+            weights.append(padded(share, most))
+            fitted.append(Fitted(data, dtype, float(np.max(of_one.variances))))
+        small = SmallProblems(
+            loss, together(problems), np.stack(weights), shape, has_bias=bias, dtype=dtype
         )
-        problems.append(of_one)
-        weights.append(padded(share, most))
-        fitted.append(Fitted(data, dtype, float(np.max(of_one.variances))))
-    small = SmallProblems(
-        loss, together(problems), np.stack(weights), shape, has_bias=bias, dtype=dtype
-    )
-    since = time.monotonic()
-    found = small.solve(l2, tol)
-    seconds = (time.monotonic() - since) / len(found)
-    return [
-        [
-            ended_of(one, place, tol, fitted[place], [round_of(one, place, seconds)], [])
-            for one in found
+        since = time.monotonic()
+        found = small.solve(l2, tol)
+        seconds = (time.monotonic() - since) / len(found)
+        ended += [
+            [
+                ended_of(one, place, tol, fitted[place], [round_of(one, place, seconds)], [])
+                for one in found
+            ]
+            for place in range(len(places))
         ]
-        for place in range(len(subsets))
-    ]
+    return ended[: len(subsets)]
 
 
 def _alone(

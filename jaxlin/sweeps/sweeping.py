@@ -25,9 +25,9 @@ from jaxlin.sweeps.choosing import best_row, check_select_by, edges_of, outcome_
 from jaxlin.sweeps.folding import fold_numbers, fold_weights
 from jaxlin.sweeps.path import certified_rows, run_paths
 from jaxlin.sweeps.programs import groups_of
-from jaxlin.sweeps.progress import SweepReport
+from jaxlin.sweeps.progress import Progress, SweepReport
 from jaxlin.sweeps.result import Sweep
-from jaxlin.sweeps.running import Trained, Work, run_groups
+from jaxlin.sweeps.running import Plan, Trained, Work, planned, run_groups
 from jaxlin.sweeps.settings import Setting, columns_of, settings_of
 from jaxlin.training.arguments import (
     check_choices,
@@ -169,17 +169,16 @@ def sweep(
             on_epoch=_as_user(on_epoch, users_x64),
             started=started,
         )
-        found: list[Trained | None] = [None] * len(settings)
-        stopped = False
-        if certified:
-            lbfgs = solver if isinstance(solver, LBFGS) else None
-            found, stopped = run_paths(certified, losses, work, lbfgs, key, users_x64)
-        if others and not stopped:
+        plan = Plan([], 0)
+        if others:
             groups = groups_of(settings, solver, losses, examples, shape, bias, scaling, dtype)
-            groups = [part for group in groups for part in group.of_rows(others)]
-            by_steps, stopped = run_groups(groups, work)
-            found = [b if a is None else a for a, b in zip(found, by_steps, strict=True)]
-        return _result(settings, objectives, found, stopped, work, select_by)
+            plan = planned([part for group in groups for part in group.of_rows(others)], work)
+        progress = Progress(work.on_epoch, len(certified) + plan.loops, started)
+        lbfgs = solver if isinstance(solver, LBFGS) else None
+        found = run_paths(certified, losses, work, lbfgs, progress, users_x64)
+        by_steps = run_groups(plan, work, progress)
+        found = [b if a is None else a for a, b in zip(found, by_steps, strict=True)]
+        return _result(settings, objectives, found, progress.stopped, work, select_by)
 
 
 def _by_setting(name: str, given: Any, settings: list[Setting]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from jaxlin.objective import Objective
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Evaluation, Examples
 from jaxlin.solvers.grid import Grid, evaluate_models
-from jaxlin.solvers.history import EpochReport
+from jaxlin.solvers.history import EpochReport, History
 from jaxlin.solvers.optimum.certifying import Round
 
 
@@ -54,6 +55,22 @@ class Listener:
         self._num_examples, self._most_passes = num_examples, most_passes
         self.seen: list[Evaluation] = []
         self.is_silent = held_out is None and on_epoch is None
+        self._before = (0, 0.0)
+
+    def go_on_from(self, history: History) -> None:
+        """What comes now is another way, after one that has ended: counts go on, and the clock."""
+        passes = len(history) if history.passes is None else int(history.passes[-1])
+        self._before = (passes, float(history.seconds[-1]))
+        self.seen.clear()
+
+    def counted_on(self, history: History) -> History:
+        """The history of the way that came last, with the counts that were told of it."""
+        passes, seconds = self._before
+        if history.passes is None:
+            return history
+        return dataclasses.replace(
+            history, passes=history.passes + passes, seconds=history.seconds + seconds
+        )
 
     def __call__(self, row: Round, read: Callable[[], LinearParams]) -> bool:
         """Whether to end here.
@@ -73,15 +90,16 @@ class Listener:
             with float64_scope(True):  # the user's callback runs under the user's setting
                 return read()
 
+        passes, seconds = self._before[0] + row.passes, self._before[1] + row.seconds
         told = EpochReport(
-            epoch=row.passes,
-            epochs=self._most_passes,
+            epoch=passes,
+            epochs=self._before[0] + self._most_passes,
             objective=row.objective,
             accuracy=row.accuracy,
             validation_loss=None if validation is None else float(validation.objective),
             validation_accuracy=None if validation is None else float(validation.accuracy),
-            seconds=row.seconds,
-            examples=row.passes * self._num_examples,
+            seconds=seconds,
+            examples=passes * self._num_examples,
             read_params=read_params,
         )
         with jax.enable_x64(self._users_x64):

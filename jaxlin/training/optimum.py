@@ -141,10 +141,11 @@ def fit_to_optimum(
             )
             ended = fits.one(l2, tol, listener)
             ended = ended._replace(params=jax.tree.map(jnp.asarray, ended.params))
-            listener.seen.clear()
             start = ended.params
         if ended is not None and ended.outcome.kind != "out_of_steps":
             return ended
+        if ended is not None:
+            listener.go_on_from(ended.history)
         data = Data(examples.x, examples.labels, examples.weight, scaling)
         loss = conjugates.known_conjugate(objective.loss)
         descent = Descent(loss, data, start, dtype=dtype)
@@ -155,6 +156,7 @@ def fit_to_optimum(
         dual = -np.inf if ended is None else ended.certificate.dual
         solved = descent.solve(l2, tol, most_passes=most_passes, on_round=listener, dual=dual)
         found = account_of(solved, tol, descent, most_passes, listener.seen)
+        found = found._replace(history=listener.counted_on(found.history))
         if ended is not None and ended.certificate.relative_gap < found.certificate.relative_gap:
             return ended
         return found

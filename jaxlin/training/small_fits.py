@@ -20,10 +20,12 @@ from jaxlin.linear import LinearParams
 from jaxlin.losses import Loss
 from jaxlin.solvers.base import Evaluation, Examples
 from jaxlin.solvers.lbfgs import LBFGS
+from jaxlin.solvers.optimum.at_once import equal_parts, models_at_once
 from jaxlin.solvers.optimum.certifying import Ending, Round, Solved
 from jaxlin.solvers.optimum.passes import Data
-from jaxlin.solvers.optimum.reduced import reduced, seen_by_model
-from jaxlin.solvers.optimum.small import MOST_STEPS, SmallProblems, Standing
+from jaxlin.solvers.optimum.reduced import Rows, reduced, seen_by_model
+from jaxlin.solvers.optimum.small import MOST_STEPS, SmallProblems
+from jaxlin.solvers.optimum.standings import Standing, together_at
 from jaxlin.training.listening import Listener
 from jaxlin.training.proof_sentences import newton_words, proof_sentence, why_short
 from jaxlin.training.proved import ToOptimum, history_of_rounds
@@ -32,6 +34,8 @@ from jaxlin.training.proved import ToOptimum, history_of_rounds
 _SMALL_WORK, _SMALL_SIZE = 10_000_000, 20_000_000
 # Coordinates, and classes: matrices of so many rows are factored, those of the classes each step.
 _FEW, _FEW_CLASSES = 1024, 256
+# A promised gap that is met where rounding ends everything, and not before.
+TO_ROUNDING = 1e-22
 
 
 def takes_small(loss: Loss, num_rows: int, num_features: int, num_classes: int) -> bool:
@@ -75,16 +79,12 @@ class SmallFits:
         """
         data = Data(examples.x, examples.labels, examples.weight, scaling)
         x = seen_by_model(np.asarray(examples.x), scaling)
-        has_bias = start.b is not None
-        rows = reduced(
-            x, np.asarray(examples.labels), weight.mean(axis=0), start.num_classes, has_bias
+        self._start, self._weight, self._dtype = start, weight, dtype
+        self._loss, self._has_bias = conjugates.known_conjugate(loss), start.b is not None
+        self._rows = reduced(
+            x, np.asarray(examples.labels), weight.mean(axis=0), start.num_classes, self._has_bias
         )
-        self._fitted = Fitted(data, dtype, float(np.max(rows.variances)))
-        self._start = start
-        shape = (start.num_classes, start.num_features)
-        self._problems = SmallProblems(
-            conjugates.known_conjugate(loss), rows, weight, shape, has_bias=has_bias, dtype=dtype
-        )
+        self._fitted = Fitted(data, dtype, float(np.max(self._rows.variances)))
 
     def at(
         self, l2: list[float], tol: float, on_l2: Callable[[int, int], bool] | None = None
@@ -96,10 +96,8 @@ class SmallFits:
           tol: certified relative gap.
           on_l2: as for `SmallProblems.solve`.
         """
-        is_zero = not any(np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(self._start))
-        start = None if is_zero else self._start
         since = time.monotonic()
-        found = self._problems.solve(l2, tol, start=start, on_l2=on_l2)
+        found = self.standings(l2, tol, on_l2=on_l2)
         seconds = (time.monotonic() - since) / len(found)
         return [
             [
@@ -108,6 +106,40 @@ class SmallFits:
             ]
             for one in found
         ]
+
+    def standings(
+        self,
+        l2: list[float],
+        tol: float,
+        *,
+        on_l2: Callable[[int, int], bool] | None = None,
+        **options: Any,
+    ) -> list[Standing]:
+        """Where every fit stands at every l2: as many at once as memory is meant to hold.
+
+        Args:
+          l2: positive, falling.
+          tol: relative gap.
+          on_l2: as for `SmallProblems.solve`; told of the last of those that are solved at once.
+          options: the others of it.
+        """
+        shape = (self._start.num_classes, self._start.num_features)
+        most = models_at_once(len(self._rows.labels), shape[1], shape[0], len(l2), own_rows=False)
+        rows = jax.tree.map(jnp.asarray, self._rows)
+        parts = []
+        for places in equal_parts(len(self._weight), most):
+            problems = self._problems(rows, places)
+            is_last = places[-1] == len(self._weight) - 1
+            hear = on_l2 if is_last else None
+            parts.append(problems.solve(l2, tol, start=self._start, on_l2=hear, **options))
+        return [together_at(of_l2, len(self._weight)) for of_l2 in zip(*parts, strict=False)]
+
+    def _problems(self, rows: Rows, places: np.ndarray) -> SmallProblems:
+        shape = (self._start.num_classes, self._start.num_features)
+        return SmallProblems(
+            self._loss, rows, self._weight[places], shape, has_bias=self._has_bias,
+            dtype=self._dtype,
+        )  # fmt: skip
 
     def one(self, l2: float, tol: float, listener: Listener) -> ToOptimum:
         """The only fit, at one l2.
@@ -125,7 +157,8 @@ class SmallFits:
             rounds.append(round_of(now, 0, seconds))
             return listener(rounds[-1], lambda: jax.tree.map(jnp.asarray, params_of(now, 0)))
 
-        found, is_stopped = self._problems.rounds(l2, tol, self._start, hear)
+        problems = self._problems(self._rows, np.zeros(1, np.int64))
+        found, is_stopped = problems.rounds(l2, tol, self._start, hear)
         return ended_of(found, 0, tol, self._fitted, rounds, listener.seen, is_stopped=is_stopped)
 
 

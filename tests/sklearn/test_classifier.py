@@ -22,7 +22,7 @@ import jaxlin
 from jaxlin import losses
 from jaxlin.precision import float64_scope
 from jaxlin.sklearn import LinearClassifier
-from jaxlin.training import small_problems
+from jaxlin.solvers.optimum import reduced
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -63,7 +63,8 @@ def test_a_padded_problem_has_the_optimum_of_the_unpadded(
     loss: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     padded = LinearClassifier(loss).fit(X, Y, WEIGHT)
-    monkeypatch.setattr(small_problems, "padded_shape", lambda *shape: shape)
+    monkeypatch.setattr(reduced, "padded_rows", lambda count: count)
+    monkeypatch.setattr(reduced, "padded_size", lambda count: count)
     as_it_is = LinearClassifier(loss).fit(X, Y, WEIGHT)
     np.testing.assert_allclose(padded.coef_, as_it_is.coef_, rtol=1e-9)
     np.testing.assert_allclose(padded.intercept_, as_it_is.intercept_, rtol=1e-9, atol=1e-9)
@@ -110,6 +111,15 @@ def test_without_penalty_there_is_no_certificate_and_it_says_so() -> None:
     assert model.outcome_.kind == "converged"
     same = LinearClassifier(C=np.inf).fit(X, noisy)
     np.testing.assert_array_equal(model.coef_, same.coef_)
+
+
+def test_without_penalty_too_the_steps_are_limited_or_that_is_refused() -> None:
+    with pytest.warns(ConvergenceWarning, match="there is no certificate"):
+        model = LinearClassifier(l2=0.0, max_iter=2).fit(X, Y)
+    assert model.n_iter_ == 2
+    np.testing.assert_allclose(model.coef_.sum(axis=0), 0.0, atol=1e-12)
+    with pytest.raises(jaxlin.InputError, match=r"max_iter=2 cannot be kept to: with l2 = 0"):
+        LinearClassifier("svm", l2=0.0, max_iter=2).fit(X, Y)
 
 
 def test_too_few_steps_end_with_a_warning_that_has_the_gap() -> None:

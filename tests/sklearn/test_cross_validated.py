@@ -25,7 +25,7 @@ WEIGHT = np.random.default_rng(0).integers(0, 4, len(Y)).astype(float)
 
 @pytest.fixture
 def _by_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folds, "is_small", lambda *_: False)
+    monkeypatch.setattr(folds, "takes_small", lambda *_: False)
 
 
 def one_by_one(cv: Any, **arguments: Any) -> np.ndarray:

@@ -71,7 +71,13 @@ def test_what_lbfgs_does_not_take_is_refused() -> None:
 
 def test_where_nothing_can_be_proved_sgd_trains_and_the_others_are_proved_all_the_same() -> None:
     loss = losses.softmax_cross_entropy
-    found = jaxlin.sweep(X, Y, loss=loss, grid={"l2": [0.0, L2[0], L2[1]]}, tol=TOL)
+    told: list[tuple[int, int]] = []
+    found = jaxlin.sweep(
+        X, Y, loss=loss, grid={"l2": [0.0, L2[0], L2[1]]}, tol=TOL,
+        on_epoch=lambda report: told.append((report.group, report.groups)),
+    )  # fmt: skip
+    assert sorted(told) == told  # the groups are counted once, whoever trains them
+    assert {*told} == {(1, 3), (2, 3), (3, 3)}
     assert np.isnan(found.table["relative_gap"][0])
     assert found.fit(0).certificate is None
     alone = jaxlin.fit(X, Y, loss=loss, tol=TOL)

@@ -11,7 +11,7 @@ from problems import LOSSES
 
 import jaxlin
 from jaxlin.data import Scaling
-from jaxlin.sweeps import sweep_subsets
+from jaxlin.sweeps import subsets, sweep_subsets
 
 N, D, C = 60, 40, 3
 RNG = np.random.default_rng(0)
@@ -83,6 +83,25 @@ def test_scaling_comes_first_and_features_may_be_bytes() -> None:
     scaled = (images.astype(float) - shift) * scale
     by_hand = sweep_subsets(scaled, LABELS, ROWS[:1], dtype=np.float64, **options)
     np.testing.assert_allclose(found.params.W, by_hand.params.W, atol=1e-9)
+
+
+def test_subsets_that_memory_is_not_meant_for_come_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: dict[str, Any] = {"loss": LOSSES["softmax"], "l2": L2, "bias": False, "tol": TOL}
+    whole = sweep_subsets(NARROW, LABELS, ROWS, **options)
+    parts: list[int] = []
+
+    def three_at_once(*_: int, own_rows: bool) -> int:
+        parts.append(own_rows)
+        return 3
+
+    monkeypatch.setattr(subsets, "models_at_once", three_at_once)
+    found = sweep_subsets(NARROW, LABELS, [*ROWS, *ROWS[:2]], **options)
+    assert parts == [True]
+    assert found.params.W.shape == (5, 3, C, D)
+    np.testing.assert_allclose(found.objective[:3], whole.objective, rtol=TOL)
+    np.testing.assert_allclose(found.objective[3:], whole.objective[:2], rtol=TOL)
 
 
 def test_a_hinge_is_swept_a_subset_at_a_time() -> None:

@@ -8,44 +8,62 @@ A step balances the bias first, on the stored scores: then `||dL/dW||^2 / (4 l2)
 The Newton direction is found by conjugate gradients, in coordinates in which the features are
 uncorrelated (`reduced`). There the mean curvature of the scores, times the features' variances,
 plus 2 l2, is a matrix whose inverse is known, and near enough to the second derivative that few
-products do. It is solved as exactly as the promised gap is far from the one that is wanted.
+products do (`newton_direction`). It is solved as exactly as the promised gap is far from the one
+that is wanted.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxlin import conjugates
-from jaxlin.conjugates import Curvature, Known
+from jaxlin.conjugates import Known
 from jaxlin.losses import SoftmaxCrossEntropy
 from jaxlin.precision import first_largest, product
+from jaxlin.solvers.optimum.newton_direction import Local, newton_direction
 from jaxlin.solvers.optimum.reduced import Rows
 from jaxlin.solvers.optimum.rounded import Tangent, tangent
 
 # Of the target over the gap: how exactly a Newton direction is solved for, and within what bounds.
 _EXACTNESS, _LOOSEST, _TIGHTEST = 0.3, 0.3, 0.02
-_MOST_PRODUCTS, _HALVINGS, _BALANCINGS = 300, 30, 8
+_HALVINGS, _BALANCINGS = 30, 8
+# A bias is balanced until what is left costs so much of the gap that is wanted; and never better
+# than so far off, which is rounding.
+_BALANCE, _BALANCED = 0.1, 1e-15
 # Steps in which neither the objective nor the gap moves by more than rounding.
 _IDLE, _FLAT = 3, 1e-13
 # A class with so low a score has no part in a softmax, nor a margin.
 _NEVER = -1e30
 # So far below the labels' scores a class adds nothing to a softmax that float64 can hold.
 _FAR = 40.0
-# Of the largest curvature: what is a direction in which a bias changes nothing.
-_NONE = 1e-12
+
+
+class Point(NamedTuple):
+    """Parameters, and what a look at the scores gives: enough to start from.
+
+    Attributes:
+      theta: W and b in the coordinates of `Rows` (C, K).
+      scores: (C, N).
+      values: the losses (N,).
+      slopes: of the losses by the scores (C, N); of a solution, whose bias is balanced, a dual
+        point.
+    """
+
+    theta: jax.Array
+    scores: jax.Array
+    values: jax.Array
+    slopes: jax.Array
 
 
 class Found(NamedTuple):
     """Where a problem stands.
 
     Attributes:
-      theta: W and b in the coordinates of `Rows` (C, K).
-      slopes: of the loss by the scores (C, N), the bias balanced: a dual point.
+      at: the parameters, and their slopes.
       value: the objective.
       accuracy: on the rows.
       gap: over the objective, as the gradient promises it.
@@ -54,8 +72,7 @@ class Found(NamedTuple):
       is_stuck: no step improves anything more.
     """
 
-    theta: jax.Array
-    slopes: jax.Array
+    at: Point
     value: jax.Array
     accuracy: jax.Array
     gap: jax.Array
@@ -64,16 +81,18 @@ class Found(NamedTuple):
     is_stuck: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames="loss")
+@functools.partial(jax.jit, static_argnames=("loss", "dtype"))
 def descend(
     loss: Known,
     rows: Rows,
     weight: jax.Array,
     has_bias: jax.Array,
     l2: jax.Array,
-    starts: tuple[jax.Array, jax.Array],
+    last: Point,
+    start: jax.Array,
     target: jax.Array,
     most_steps: jax.Array,
+    dtype: str = "float32",
 ) -> Found:
     """Takes M problems to a promised gap.
 
@@ -83,34 +102,36 @@ def descend(
       weight: (M, N), sum 1 each; 0 for rows that are none.
       has_bias: scalar; without one the last coordinate is nowhere but zero.
       l2: scalar.
-      starts: two points (M, C, K), the better of which is started from.
+      last: where to start if it is better than `start`, leading axis M; never where its values are
+        NaN.
+      start: where to start (M, C, K).
       target: relative gap.
       most_steps: after which it ends anywhere.
+      dtype: of the products on the way to a direction.
 
     Returns:
       `Found`, leading axis M.
     """
     axis = None if rows.labels.ndim == 1 else 0
 
-    def one(rows: Rows, weight: jax.Array, starts: tuple[jax.Array, jax.Array]) -> Found:
-        return _Problem(loss, rows, weight, has_bias, l2).solved(starts, target, most_steps)
+    def one(rows: Rows, weight: jax.Array, last: Point, start: jax.Array) -> Found:
+        problem = _Problem(loss, rows, weight, has_bias, l2, target, dtype)
+        return problem.solved(last, start, most_steps)
 
-    return jax.vmap(one, in_axes=(axis, 0, 0))(rows, weight, starts)
+    return jax.vmap(one, in_axes=(axis, 0, 0, 0))(rows, weight, last, start)
 
 
-class _Point(NamedTuple):
-    """Parameters whose bias is balanced; everything that one look at the scores gives."""
+class _Place(NamedTuple):
+    """A point whose bias is balanced, and what it says of the optimum."""
 
-    theta: jax.Array
-    scores: jax.Array
-    slopes: jax.Array
+    at: Point
     value: jax.Array
     gradient: jax.Array
     gap: jax.Array
 
 
 class _State(NamedTuple):
-    at: _Point
+    place: _Place
     steps: jax.Array
     products: jax.Array
     idle: jax.Array
@@ -120,10 +141,11 @@ class _Problem:
     """One problem, as `vmap` sees it."""
 
     def __init__(
-        self, loss: Known, rows: Rows, weight: jax.Array, has_bias: jax.Array, l2: jax.Array
-    ) -> None:
+        self, loss: Known, rows: Rows, weight: jax.Array, has_bias: jax.Array, l2: jax.Array,
+        target: jax.Array, dtype: str,
+    ) -> None:  # fmt: skip
         self.loss, self.rows, self.weight = loss, rows, weight
-        self.has_bias, self.l2 = has_bias, l2
+        self.has_bias, self.l2, self.target, self.dtype = has_bias, l2, target, dtype
         self.is_label = conjugates.label_mask(rows.labels, rows.num_classes, axis=0)
         self.share = self.is_label.astype(weight.dtype) @ weight  # of the classes (C,)
         # With a free bias a class without examples has no part: its b goes to minus infinity.
@@ -132,24 +154,24 @@ class _Problem:
         last = jnp.where(has_bias, 0.0, l2)
         self.ridge = jnp.full(rows.features.shape[1], l2).at[-1].set(last)
 
-    def solved(
-        self, starts: tuple[jax.Array, jax.Array], target: jax.Array, most_steps: jax.Array
-    ) -> Found:
+    def solved(self, last: Point, start: jax.Array, most_steps: jax.Array) -> Found:
         none = jnp.zeros((), jnp.int32)
-        first, second = ((theta, self.scores(theta)) for theta in starts)
-        is_second = ~(self.value(*first) <= self.value(*second))  # where the first is NaN too
-        theta, s = (jnp.where(is_second, b, a) for a, b in zip(first, second, strict=True))
-        start = _State(self.point(theta, s), none, none + 3, none)
+        s = self.scores(start)
+        new = Point(start, s, *self.seen(s))
+        value = self.value(last)
+        is_new = jnp.isnan(value) | (self.value(new) < value)  # never for what is not a number
+        at = Point(*(jnp.where(is_new, n, o) for n, o in zip(new, last, strict=True)))
+        first = _State(self.place(at), none, none + 2, none)
 
         def goes_on(state: _State) -> jax.Array:
-            unfinished = (state.at.gap > target) & (state.idle < _IDLE)
+            unfinished = (state.place.gap > self.target) & (state.idle < _IDLE)
             return unfinished & (state.steps < most_steps)
 
-        end = jax.lax.while_loop(goes_on, lambda state: self.step(state, target), start)
-        at = end.at
+        end = jax.lax.while_loop(goes_on, self.step, first)
+        place = end.place
         return Found(
-            self.with_absent(at), at.slopes, at.value, self.accuracy(at.scores), at.gap, end.steps,
-            end.products, end.idle >= _IDLE,
+            place.at._replace(theta=self.with_absent(place.at)), place.value,
+            self.accuracy(place.at.scores), place.gap, end.steps, end.products, end.idle >= _IDLE,
         )  # fmt: skip
 
     def scores(self, theta: jax.Array) -> jax.Array:
@@ -164,177 +186,112 @@ class _Problem:
     def inside(self, s: jax.Array) -> jax.Array:
         return jnp.where(self.allowed[:, None], s, _NEVER)
 
-    def value(self, theta: jax.Array, s: jax.Array) -> jax.Array:
-        return self.weight @ self.seen(s).value + self.penalty(theta)
+    def value(self, at: Point) -> jax.Array:
+        return self.weight @ at.values + jnp.sum(self.ridge[None, :] * at.theta * at.theta)
 
-    def penalty(self, theta: jax.Array) -> jax.Array:
-        return jnp.sum(self.ridge[None, :] * theta * theta)
-
-    def curve(self, slopes: jax.Array) -> Curvature:
-        width = jnp.ones((), slopes.dtype)
-        return conjugates.curvature(self.loss, slopes, self.rows.labels, width, axis=-2)
-
-    def mean_curvature(self, curve: Curvature) -> jax.Array:
-        """(C, C)."""
-        return conjugates.mean_curvature(self.loss, curve, self.rows.labels, self.weight, axis=-2)
-
-    def point(self, theta: jax.Array, s: jax.Array) -> _Point:
-        shift, seen = self.balanced(s)
-        theta, s = theta.at[:, -1].add(shift), s + shift[:, None]
-        value = self.weight @ seen.value + self.penalty(theta)
-        weighted = seen.slopes * self.weight[None, :]
+    def place(self, at: Point) -> _Place:
+        at = self.balanced(at)
+        value = self.value(at)
+        weighted = at.slopes * self.weight[None, :]
         gradient = product(weighted, self.rows.features, (1, 0))
-        gradient = gradient + 2.0 * self.ridge[None, :] * theta
-        gap = jnp.sum(gradient[:, :-1] ** 2) / (4.0 * self.l2) + self.repair_cost(seen.slopes, s)
-        return _Point(theta, s, seen.slopes, value, gradient, gap / jnp.maximum(value, 1e-300))
+        gradient = gradient + 2.0 * self.ridge[None, :] * at.theta
+        scale = 1.0 / jnp.maximum(value, 1e-300)
+        gap = jnp.sum(gradient[:, :-1] ** 2) / (4.0 * self.l2)
+        return _Place(at, value, gradient, (gap + self.repair_cost(at.slopes, at.scores)) * scale)
 
-    def balanced(self, s: jax.Array) -> tuple[jax.Array, Tangent]:
-        """What to add to the bias (C,), by Newton steps as long as each halves what is left."""
+    def balanced(self, at: Point) -> Point:
+        """The bias moved, by Newton steps as long as each halves what is left."""
+        s = at.scores
+        enough = _BALANCE * self.target * self.value(at)
 
-        def size_at(seen: Tangent) -> tuple[jax.Array, jax.Array]:
+        def size_at(seen: Tangent) -> jax.Array:
             mean = jnp.where(self.has_bias, seen.slopes @ self.weight, 0.0)
-            return mean, jnp.max(jnp.abs(mean))
+            return jnp.max(jnp.abs(mean))
 
         def goes_on(carry: tuple[jax.Array, Tangent, jax.Array, jax.Array]) -> jax.Array:
             _, seen, is_better, count = carry
-            return is_better & (size_at(seen)[1] > 1e-15) & (count < _BALANCINGS)
+            return is_better & (self.repair_cost(seen.slopes, s) > enough) & (count < _BALANCINGS)
 
         def step(
             carry: tuple[jax.Array, Tangent, jax.Array, jax.Array],
         ) -> tuple[jax.Array, Tangent, jax.Array, jax.Array]:
             shift, seen, _, count = carry
-            mean, size = size_at(seen)
-            hessian = self.mean_curvature(self.curve(seen.slopes))
+            width = jnp.ones((), s.dtype)
+            curve = conjugates.curvature(self.loss, seen.slopes, self.rows.labels, width, axis=-2)
+            hessian = conjugates.mean_curvature(
+                self.loss, curve, self.rows.labels, self.weight, axis=-2
+            )
             ridge = 1e-10 * jnp.trace(hessian) + 1e-280
-            factor = jnp.linalg.cholesky(hessian + ridge * jnp.eye(len(mean), dtype=s.dtype))
-            moved = shift - jax.scipy.linalg.cho_solve((factor, True), mean)
+            factor = jnp.linalg.cholesky(hessian + ridge * jnp.eye(len(shift), dtype=s.dtype))
+            moved = shift - jax.scipy.linalg.cho_solve((factor, True), seen.slopes @ self.weight)
             there = self.seen(s + moved[:, None])
-            is_better = size_at(there)[1] < 0.5 * size  # not where anything is NaN
+            is_better = size_at(there) < 0.5 * size_at(seen)  # not where anything is NaN
             shift = jnp.where(is_better, moved, shift)
             there = Tangent(*(jnp.where(is_better, n, o) for n, o in zip(there, seen, strict=True)))
             return shift, there, is_better, count + 1
 
-        none = jnp.zeros(s.shape[0], s.dtype)
-        start = (none, self.seen(s), jnp.asarray(True), jnp.zeros((), jnp.int32))
+        start = (
+            jnp.zeros(s.shape[0], s.dtype), Tangent(at.values, at.slopes), jnp.asarray(True),
+            jnp.zeros((), jnp.int32),
+        )  # fmt: skip
         shift, seen, *_ = jax.lax.while_loop(goes_on, step, start)
-        return shift, seen
+        return Point(at.theta.at[:, -1].add(shift), s + shift[:, None], *seen)
 
     def repair_cost(self, slopes: jax.Array, s: jax.Array) -> jax.Array:
-        """What it costs the bound to make up for a bias that is not quite balanced, about."""
+        """What it costs the bound to make up for a bias that is not quite balanced, about.
+
+        Nothing where it is as good as rounding allows.
+        """
         mean = slopes @ self.weight
         present = self.share > 0.0
         rho = jnp.max(jnp.where(present, mean / jnp.where(present, self.share, 1.0), 0.0))
         largest = jnp.max(jnp.where(self.allowed[:, None], jnp.abs(s), 0.0))
-        return jnp.where(self.has_bias, jnp.maximum(rho, 0.0) * (3.0 + 2.0 * largest), 0.0)
+        costs = self.has_bias & (jnp.max(jnp.abs(mean)) > _BALANCED)
+        return jnp.where(costs, jnp.maximum(rho, 0.0) * (3.0 + 2.0 * largest), 0.0)
 
-    def step(self, state: _State, target: jax.Array) -> _State:
+    def step(self, state: _State) -> _State:
         """A Newton step, as long as the objective goes down."""
-        at = state.at
-        share = _EXACTNESS * jnp.sqrt(target / at.gap)
-        direction, products = self.direction(at, jnp.clip(share, _TIGHTEST, _LOOSEST))
+        place, at = state.place, state.place.at
+        share = jnp.clip(_EXACTNESS * jnp.sqrt(self.target / place.gap), _TIGHTEST, _LOOSEST)
+        here = Local(
+            self.rows.features, self.rows.variances, self.weight, self.is_label, self.ridge,
+            at.slopes, self.rows.labels,
+        )  # fmt: skip
+        direction, products = newton_direction(self.loss, here, place.gradient, share, self.dtype)
         ds = self.scores(direction)
-        slope = jnp.sum(direction * at.gradient)
-        slack = 8.0 * float(jnp.finfo(slope.dtype).eps) * jnp.abs(at.value)
+        slope = jnp.sum(direction * place.gradient)
+        slack = 8.0 * float(jnp.finfo(slope.dtype).eps) * jnp.abs(place.value)
 
-        def too_high(t: jax.Array) -> jax.Array:
-            there = self.value(at.theta + t * direction, at.scores + t * ds)
-            return ~(there <= at.value + 1e-4 * t * slope + slack)
+        def goes_on(carry: tuple[jax.Array, Point, jax.Array]) -> jax.Array:
+            t, _, is_high = carry
+            return is_high & (t > 0.5**_HALVINGS)
 
-        t = _first_low(too_high, jnp.ones((), ds.dtype))
-        there = self.point(at.theta + t * direction, at.scores + t * ds)
+        def halve(carry: tuple[jax.Array, Point, jax.Array]) -> tuple[jax.Array, Point, jax.Array]:
+            t = 0.5 * carry[0]
+            s = at.scores + t * ds
+            there = Point(at.theta + t * direction, s, *self.seen(s))
+            return t, there, ~(self.value(there) <= place.value + 1e-4 * t * slope + slack)
+
+        # The first try is made inside as well, so that the objective is compiled once.
+        start = (jnp.full_like(slope, 2.0), at, jnp.asarray(True))
+        _, there, is_high = jax.lax.while_loop(goes_on, halve, start)
+        new = self.place(there)
         # A balanced bias is better still; only rounding can say otherwise.
-        moves = (t > 0.0) & (there.value <= at.value + slack)
-        flat = ~(there.value < at.value - _FLAT * jnp.abs(at.value)) & ~(there.gap < 0.5 * at.gap)
+        moves = ~is_high & (new.value <= place.value + slack)
+        flat = ~(new.value < place.value - _FLAT * jnp.abs(place.value))
+        flat = flat & ~(new.gap < 0.5 * place.gap)
         idle = jnp.where(moves, jnp.where(flat, state.idle + 1, 0), _IDLE)
-        there = _Point(*(jnp.where(moves, n, o) for n, o in zip(there, at, strict=True)))
-        return _State(there, state.steps + 1, state.products + products + 2, idle)
-
-    def direction(self, at: _Point, exactness: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The Newton direction (C, K), and the products that it took."""
-        curve = self.curve(at.slopes)
-        precondition = self.preconditioner(self.mean_curvature(curve))
-
-        def times_hessian(v: jax.Array) -> jax.Array:
-            ds = self.scores(v)
-            change = conjugates.bent(self.loss, curve, ds, self.is_label, axis=-2)
-            change = product(change * self.weight[None, :], self.rows.features, (1, 0))
-            return change + 2.0 * self.ridge[None, :] * v
-
-        return _conjugate_gradients(times_hessian, precondition, -at.gradient, exactness)
-
-    def preconditioner(self, mean: jax.Array) -> Callable[[jax.Array], jax.Array]:
-        """Solves with the mean curvature (C, C) times the variances, plus 2 l2: all diagonal."""
-        bends, axes = jnp.linalg.eigh(mean)
-        bends = jnp.maximum(bends, 0.0)
-        scale = bends[:, None] * self.rows.variances[None, :] + 2.0 * self.ridge[None, :]
-        # A common shift of the bias changes nothing.
-        counts = (self.ridge > 0.0)[None, :] | (bends > _NONE * jnp.max(bends))[:, None]
-        counts = counts & (scale > 0.0)
-        inverse = jnp.where(counts, 1.0 / jnp.where(counts, scale, 1.0), 0.0)
-        return lambda r: product(axes, inverse * product(axes, r, (0, 0)), (1, 0))
+        new = jax.tree.map(lambda n, o: jnp.where(moves, n, o), new, place)
+        return _State(new, state.steps + 1, state.products + products + 2, idle)
 
     def accuracy(self, s: jax.Array) -> jax.Array:
         right = first_largest(self.inside(s), axis=0) == self.rows.labels
         return jnp.sum(jnp.where(right, self.weight, 0.0))
 
-    def with_absent(self, at: _Point) -> jax.Array:
+    def with_absent(self, at: Point) -> jax.Array:
         """The parameters, the bias of a class that may have no part so low that it has none."""
         own = jnp.min(jnp.sum(jnp.where(self.is_label, at.scores, 0.0), axis=0))
         far = _FAR if isinstance(self.loss, SoftmaxCrossEntropy) else self.loss.margin
         last = jnp.where(self.allowed, at.theta[:, -1], own - far)
         theta = jnp.where(self.allowed[:, None], at.theta, 0.0)
         return theta.at[:, -1].set(last)
-
-
-def _first_low(too_high: Callable[[jax.Array], jax.Array], one: jax.Array) -> jax.Array:
-    """The first of 1, 1/2, 1/4, ... that is not too high; 0 where there is none."""
-
-    def goes_on(carry: tuple[jax.Array, jax.Array]) -> jax.Array:
-        t, high = carry
-        return high & (t > 0.5**_HALVINGS)
-
-    def halve(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        t = 0.5 * carry[0]
-        return t, too_high(t)
-
-    # The first try is made inside as well, so that the objective is compiled once.
-    t, high = jax.lax.while_loop(goes_on, halve, (2.0 * one, jnp.asarray(True)))
-    return jnp.where(high, 0.0, t)
-
-
-class _Search(NamedTuple):
-    x: jax.Array
-    residual: jax.Array
-    towards: jax.Array
-    size: jax.Array
-    products: jax.Array
-
-
-def _conjugate_gradients(
-    times: Callable[[jax.Array], jax.Array],
-    precondition: Callable[[jax.Array], jax.Array],
-    right: jax.Array,
-    exactness: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """`H^-1 right` until the residual, in the preconditioner's measure, is so much smaller."""
-    first = precondition(right)
-    size = jnp.sum(right * first)
-    enough = exactness**2 * size
-
-    def goes_on(search: _Search) -> jax.Array:
-        return (search.size > enough) & (search.products < _MOST_PRODUCTS)
-
-    def step(search: _Search) -> _Search:
-        image = times(search.towards)
-        bend = jnp.sum(search.towards * image)
-        is_sound = bend > 0.0
-        t = jnp.where(is_sound, search.size / jnp.where(is_sound, bend, 1.0), 0.0)
-        residual = search.residual - t * image
-        solved = precondition(residual)
-        size = jnp.where(is_sound, jnp.sum(residual * solved), 0.0)
-        towards = solved + size / search.size * search.towards
-        return _Search(search.x + t * search.towards, residual, towards, size, search.products + 1)
-
-    start = _Search(jnp.zeros_like(right), right, first, size, jnp.zeros((), jnp.int32))
-    end = jax.lax.while_loop(goes_on, step, start)
-    return end.x, end.products

@@ -54,12 +54,14 @@ class Rows(NamedTuple):
 def padded_size(count: int) -> int:
     """The size that so many features are filled up to: above 64 at most a quarter more.
 
-    >>> [padded_size(n) for n in (3, 9, 20, 100, 1437)]
-    [8, 16, 32, 112, 1536]
+    Above 1024 at most an eighth: there the work costs more than a program more.
+
+    >>> [padded_size(n) for n in (3, 9, 20, 100, 1437, 1797)]
+    [8, 16, 32, 112, 1536, 1920]
     """
     if count <= 64:
         return max(_SMALLEST, 1 << (count - 1).bit_length())
-    step = 1 << (count.bit_length() - 3)
+    step = 1 << (count.bit_length() - (3 if count <= 1024 else 4))
     return -(-count // step) * step
 
 
@@ -120,14 +122,21 @@ def reduced(
     with np.errstate(over="ignore", invalid="ignore"):
         center = share @ x if has_bias else np.zeros(num_features)
         centered = x - center
-        counted = centered[share > 0.0]
+        # A feature that is the same in all rows that count has no weight. Several problems of one
+        # size do not leave out the same ones.
+        kept = np.arange(num_features)
+        if most_rows is None:
+            kept = kept[_varies(x[share > 0.0], has_bias)]
+        inner = centered[:, kept]
+        counted = inner[share > 0.0]
         if has_bias:  # they add up to zero, so that one of them says nothing new
             counted = np.delete(counted, np.argmax(share[share > 0.0]), axis=0)
-        if len(counted) < num_features:
-            basis = np.linalg.qr(counted.T)[0]
+        basis = np.zeros((num_features, min(counted.shape)))
+        if len(counted) < len(kept):
+            basis[kept] = np.linalg.qr(counted.T)[0]
             inner = centered @ basis
         else:
-            basis, inner = None, centered
+            basis[kept, np.arange(len(kept))] = 1.0
         moments = (inner * share[:, None]).T @ inner
     if not np.isfinite(moments).all():
         raise InputError(
@@ -135,12 +144,12 @@ def reduced(
             "(scaling=jaxlin.data.Scaling.standardize(x)), or give them in another unit."
         )
     variances, axes = np.linalg.eigh(moments)
-    back = axes if basis is None else basis @ axes
+    back = basis @ axes
     features, variances = inner @ axes, np.maximum(variances, 0.0)
     most = num_rows if most_rows is None else most_rows
     # The bias, or the place that it would have, is one more coordinate.
     rows, wide = padded_rows(most + (not has_bias)), padded_size(num_features)
-    size = min(rows, padded_size(num_features + 1))
+    size = min(rows, padded_size(len(kept) + 1))
     features, variances = padded(features, rows, size), padded(variances, size)
     if has_bias:
         features[:, -1], variances[-1] = 1.0, 1.0
@@ -153,6 +162,11 @@ def reduced(
         center=padded(center, wide),  # pyright: ignore[reportArgumentType]
         classes=np.zeros(num_classes),  # pyright: ignore[reportArgumentType]
     )
+
+
+def _varies(x: np.ndarray, has_bias: bool) -> np.ndarray:
+    """Which features differ between rows, or without a bias from zero (D,)."""
+    return (x != (x[:1] if has_bias else 0.0)).any(axis=0)
 
 
 def together(problems: list[Rows]) -> Rows:

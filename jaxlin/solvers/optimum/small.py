@@ -17,14 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlin.certificates.certificate import Certificate
 from jaxlin.certificates.dual_points import Given, Sums
 from jaxlin.certificates.many import certificates_of_many, sums_of_many
 from jaxlin.conjugates import Known
 from jaxlin.linear import LinearParams
 from jaxlin.precision import product
-from jaxlin.solvers.optimum.newton_cg import Found, descend
+from jaxlin.solvers.optimum.newton_cg import Found, Point, descend
 from jaxlin.solvers.optimum.reduced import Rows, padded
+from jaxlin.solvers.optimum.standings import Standing, added, better, is_there
 
 # What is asked of the promised gap, by tol; a proof that needs more gets more.
 _SHARES = (0.5, 0.05, 0.005)
@@ -32,27 +32,13 @@ _SHARES = (0.5, 0.05, 0.005)
 MOST_STEPS = 200
 
 
-class Standing(NamedTuple):
-    """Models at one l2, NumPy arrays with a leading axis M.
-
-    Attributes:
-      params: in the dtype that was asked for.
-      certificates: of each.
-      found: where the solver stands; without theta and slopes.
-    """
-
-    params: LinearParams
-    certificates: list[Certificate]
-    found: Found
-
-
 class _Launched(NamedTuple):
-    """One l2 on the device, perhaps still being computed."""
+    """One l2 on the device, perhaps still being computed; the point is not kept."""
 
     theta: jax.Array
     found: Found
     params: LinearParams
-    sums: Sums
+    sums: Sums | None
 
 
 class SmallProblems:
@@ -78,6 +64,9 @@ class SmallProblems:
         self.weight = jnp.asarray(padded(weight, len(weight), num_rows))
         size = self.rows.features.shape[-1]
         self._zero = jnp.zeros((len(weight), shape[0], size), jnp.float64)
+        scores = jnp.zeros((len(weight), shape[0], num_rows), jnp.float64)
+        values = jnp.full(self.weight.shape, jnp.nan)
+        self._nowhere = Point(self._zero, scores, values, scores)
 
     def start_at(self, params: LinearParams) -> jax.Array:
         """Parameters (C, D), float64, in the coordinates of all problems (M, C, K).
@@ -103,14 +92,21 @@ class SmallProblems:
         tol: float,
         *,
         start: LinearParams | None = None,
+        target: float | None = None,
+        most_steps: int = MOST_STEPS,
+        proves: bool = True,
         on_l2: Callable[[int, int], bool] | None = None,
     ) -> list[Standing]:
         """All problems at each l2.
 
         Args:
           l2: positive, falling.
-          tol: certified relative gap.
+          tol: relative gap to certify.
           start: where to start, of all; None is zero.
+          target: the relative gap that the gradient has to promise; None is what should do for tol.
+            Far below rounding it is reached where the steps end anyway.
+          most_steps: of each.
+          proves: whether there are to be certificates; if not, what the gradient promises will do.
           on_l2: told the place of each l2 once it is done, and the most products with the rows that
             a problem took; true ends it there.
 
@@ -118,25 +114,31 @@ class SmallProblems:
           One a l2, unless `on_l2` ended it.
         """
         launched: list[_Launched] = []
-        first = self._zero if start is None else self.start_at(start)
+        aim = _SHARES[0] * tol if target is None else target
+        last, theta = self._begin(l2[0], start)
         for place, value in enumerate(l2):
-            starts = (first, self._zero)
             if launched:
-                starts = _on_the_line(launched, l2[: place + 1])
-            launched.append(self._launch(value, starts, _SHARES[0] * tol, MOST_STEPS))
-            if on_l2 is not None and on_l2(place, int(np.max(launched[-1].found.products))):
+                theta = _on_the_line(launched, l2[: place + 1])
+            one, last = self._launch(value, last, theta, aim, most_steps, proves=proves)
+            launched.append(one)
+            if on_l2 is not None and on_l2(place, int(np.max(one.found.products))):
                 break
         fetched = jax.device_get([one[1:] for one in launched])
         standing = [self._standing(one, value) for one, value in zip(fetched, l2, strict=False)]
-        for place in range(len(standing)):
+        for place, one in enumerate(launched):
+            theta = one.theta
             for share in _SHARES[1:]:
-                if all(proof.relative_gap <= tol for proof in standing[place].certificates):
+                left = most_steps - int(np.max(standing[place].found.steps))
+                if left <= 0 or is_there(standing[place], tol):
                     break
-                theta = launched[place].theta
-                again = self._launch(l2[place], (theta, theta), share * tol, MOST_STEPS)
-                launched[place] = again
+                # float32 has not done, or not enough: the rest in float64.
+                again, _ = self._launch(
+                    l2[place], self._nowhere, theta, min(aim, share * tol), left,
+                    proves=proves, dtype="float64",
+                )  # fmt: skip
+                theta = again.theta
                 found = self._standing(jax.device_get(again[1:]), l2[place])
-                standing[place] = _better(standing[place], found)
+                standing[place] = better(standing[place], found)
         return standing
 
     def rounds(
@@ -154,14 +156,15 @@ class SmallProblems:
           The end, and whether it was `hear` who made it.
         """
         since, share, idle, before = time.monotonic(), 0, 0, None
-        starts = (self.start_at(start), self._zero)
+        last, theta = self._begin(l2, start)
         while True:
-            one = self._launch(l2, starts, _SHARES[share] * tol, 1)
+            dtype = "float32" if share == 0 else "float64"
+            one, _ = self._launch(l2, last, theta, _SHARES[share] * tol, 1, dtype=dtype)
             now = self._standing(jax.device_get(one[1:]), l2)
             if before is not None:
                 falls = now.found.value < before.found.value * (1.0 - 1e-13)
                 idle = 0 if np.any(falls | (now.found.gap < 0.5 * before.found.gap)) else idle + 1
-                now = _added(now, before)
+                now = added(now, before)
             if hear(now, time.monotonic() - since):
                 return now, True
             is_proved = all(proof.relative_gap <= tol for proof in now.certificates)
@@ -171,36 +174,54 @@ class SmallProblems:
                 share, idle = share + 1, 0
                 if share == len(_SHARES):
                     return now, False
-            starts, before = (one.theta, one.theta), now
+            last, theta, before = self._nowhere, one.theta, now
+
+    def _begin(self, l2: float, start: LinearParams | None) -> tuple[Point, jax.Array]:
+        """Where to start from, and where else if that is better: zero."""
+        if start is None or not any(np.any(np.asarray(leaf)) for leaf in jax.tree.leaves(start)):
+            return self._nowhere, self._zero
+        _, zero = self._launch(l2, self._nowhere, self._zero, np.inf, 0, proves=False)
+        return zero, self.start_at(start)
 
     def _launch(
-        self, l2: float, starts: tuple[jax.Array, jax.Array], target: float, most_steps: int
-    ) -> _Launched:
+        self,
+        l2: float,
+        last: Point,
+        theta: jax.Array,
+        target: float,
+        most_steps: int,
+        *,
+        proves: bool = True,
+        dtype: str = "float32",
+    ) -> tuple[_Launched, Point]:
         strength = jnp.asarray(l2, jnp.float64)
         found = descend(
-            self.loss, self.rows, self.weight, jnp.asarray(self.has_bias), strength,
-            starts, jnp.asarray(target, jnp.float64), jnp.asarray(most_steps, jnp.int32),
+            self.loss, self.rows, self.weight, jnp.asarray(self.has_bias), strength, last, theta,
+            jnp.asarray(target, jnp.float64), jnp.asarray(most_steps, jnp.int32), dtype,
         )  # fmt: skip
-        params, sums = _finished(
-            self.loss, self.dtype.name, self.has_bias, self.rows, self.weight, found
-        )
-        return _Launched(found.theta, found._replace(theta=None, slopes=None), params, sums)
+        params = _params(self.dtype.name, self.has_bias, self.rows, found.at.theta)
+        sums = None
+        if proves:
+            sums = _sums(self.loss, self.rows, self.weight, params, found.at.slopes)
+        return _Launched(found.at.theta, found._replace(at=None), params, sums), found.at
 
-    def _standing(self, fetched: tuple[Found, LinearParams, Sums], l2: float) -> Standing:
+    def _standing(self, fetched: tuple[Found, LinearParams, Sums | None], l2: float) -> Standing:
         found, params, sums = fetched
         cut = LinearParams(params.W[..., : self.shape[1]], params.b)
+        if sums is None:
+            return Standing(cut, [], found)
         wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), cut)
         num_rows = self.weight.shape[1]
         return Standing(cut, certificates_of_many(self.loss, wide, num_rows, sums, l2), found)
 
 
-def _on_the_line(launched: list[_Launched], l2: Sequence[float]) -> tuple[jax.Array, jax.Array]:
-    """The last optimum, and a point on the line through the last two, in logarithms of l2."""
+def _on_the_line(launched: list[_Launched], l2: Sequence[float]) -> jax.Array:
+    """A point on the line through the last two optima, in logarithms of l2."""
     last = launched[-1].theta
     if len(launched) < 2 or l2[-2] == l2[-3]:
-        return last, last
+        return last
     factor = float(np.clip(np.log(l2[-1] / l2[-2]) / np.log(l2[-2] / l2[-3]), -3.0, 3.0))
-    return last, _beyond(last, launched[-2].theta, jnp.asarray(factor, jnp.float64))
+    return _beyond(last, launched[-2].theta, jnp.asarray(factor, jnp.float64))
 
 
 @jax.jit
@@ -208,37 +229,9 @@ def _beyond(last: jax.Array, before: jax.Array, factor: jax.Array) -> jax.Array:
     return last + factor * (last - before)
 
 
-def _better(one: Standing, other: Standing) -> Standing:
-    """Of each model the one with the smaller gap."""
-    pairs = zip(one.certificates, other.certificates, strict=True)
-    better = np.array([b.relative_gap < a.relative_gap for a, b in pairs])
-
-    def chosen(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.where(better.reshape((-1,) + (1,) * (a.ndim - 1)), b, a)
-
-    params = jax.tree.map(chosen, one.params, other.params)
-    found = jax.tree.map(chosen, one.found, other.found)
-    proofs = [
-        b if is_better else a
-        for a, b, is_better in zip(one.certificates, other.certificates, better, strict=True)
-    ]
-    found = found._replace(steps=other.found.steps, products=other.found.products)
-    return _added(Standing(params, proofs, found), one)
-
-
-def _added(now: Standing, before: Standing) -> Standing:
-    """With the steps that were taken before."""
-    steps = now.found.steps + before.found.steps
-    products = now.found.products + before.found.products
-    return now._replace(found=now.found._replace(steps=steps, products=products))
-
-
-@functools.partial(jax.jit, static_argnames=("loss", "dtype", "has_bias"))
-def _finished(
-    loss: Known, dtype: str, has_bias: bool, rows: Rows, weight: jax.Array, found: Found
-) -> tuple[LinearParams, Sums]:
-    """The parameters for the features themselves, as they are returned, and what they prove."""
-    shares_rows = rows.labels.ndim == 1
+@functools.partial(jax.jit, static_argnames=("dtype", "has_bias"))
+def _params(dtype: str, has_bias: bool, rows: Rows, theta: jax.Array) -> LinearParams:
+    """The parameters for the features themselves, as they are returned, leading axis M."""
 
     def of_one(rows: Rows, theta: jax.Array) -> LinearParams:
         W = product(theta, rows.back, (1, 1))
@@ -248,8 +241,15 @@ def _finished(
         # Where a bias may be shifted, its mean is 0.
         return LinearParams(W.astype(dtype), (b - jnp.mean(b)).astype(dtype))
 
-    params = jax.vmap(of_one, in_axes=(None if shares_rows else 0, 0))(rows, found.theta)
+    return jax.vmap(of_one, in_axes=(None if rows.labels.ndim == 1 else 0, 0))(rows, theta)
+
+
+@functools.partial(jax.jit, static_argnames="loss")
+def _sums(
+    loss: Known, rows: Rows, weight: jax.Array, params: LinearParams, slopes: jax.Array
+) -> Sums:
+    """What parameters prove, with the slopes (M, C, N) where they were found."""
     exact = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
     given = Given(exact, rows.x, rows.labels, weight, None)
-    dual = jnp.swapaxes(found.slopes, -1, -2)
-    return params, sums_of_many(loss, given, dual, shares_rows=shares_rows)
+    dual = jnp.swapaxes(slopes, -1, -2)
+    return sums_of_many(loss, given, dual, shares_rows=rows.labels.ndim == 1)

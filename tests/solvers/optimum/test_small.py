@@ -13,10 +13,15 @@ from problems import LOSSES, C, D, N, blobs
 
 import jaxlin
 from jaxlin import solvers
+from jaxlin.objective import Objective
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Examples
+from jaxlin.solvers.optimum import at_once
+from jaxlin.solvers.optimum.certifying import Round
 from jaxlin.solvers.optimum.newton_cg import descend
-from jaxlin.training.small_fits import SmallFits
+from jaxlin.training.listening import Listener
+from jaxlin.training.proved import history_of_rounds
+from jaxlin.training.small_fits import TO_ROUNDING, SmallFits
 
 X, LABELS = blobs()
 WIDE = X.astype(np.float64)
@@ -65,6 +70,50 @@ def test_every_gap_is_small_and_not_below_the_truth(name: str, bias: bool, dtype
             assert proof.dual <= best * (1.0 + 1e-12)
             np.testing.assert_allclose(proof.primal, value, rtol=1e-11)
             assert value - best <= proof.gap + 1e-9 * best
+
+
+def test_more_models_than_memory_is_meant_for_are_solved_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with float64_scope(True):
+        one_part = fits("softmax", True, jnp.float64).standings(L2, TOL)
+    # Twice as many, with room for half of them: two parts of the size that is compiled.
+    monkeypatch.setattr(at_once, "_BUDGET", 4 * 8 * C * (24 * 64 + 3 * (8 + 8)))
+    most = at_once.models_at_once(N, D, C, len(L2), own_rows=False)
+    assert len(WEIGHTS) <= most < 2 * len(WEIGHTS)
+    seen: list[int] = []
+
+    def told(place: int, products: int) -> bool:
+        del products
+        seen.append(place)
+        return False
+
+    start = jaxlin.init_params(D, C, dtype=jnp.float32)
+    with float64_scope(True):
+        examples = Examples(jnp.asarray(X), jnp.asarray(LABELS, jnp.int32), jnp.ones(N) / N)
+        twice = np.concatenate([WEIGHTS, WEIGHTS])[: 2 * len(WEIGHTS) - 1]
+        many = SmallFits(
+            LOSSES["softmax"], examples, twice, start, scaling=None, dtype=jnp.float64
+        ).standings(L2, TOL, on_l2=told)
+    assert seen == [0, 1, 2]
+    for few, all_of_l2 in zip(one_part, many, strict=True):
+        gaps = [proof.relative_gap for proof in all_of_l2.certificates]
+        assert len(gaps) == len(all_of_l2.params.W) == len(twice)
+        assert max(gaps) <= TOL
+        np.testing.assert_allclose(all_of_l2.found.value[:4], few.found.value, rtol=TOL)
+        np.testing.assert_allclose(all_of_l2.found.value[4:], few.found.value[:3], rtol=TOL)
+
+
+def test_to_rounding_the_gradient_is_zero_whatever_float32_does_on_the_way() -> None:
+    with float64_scope(True):
+        (found,) = fits("softmax", True, jnp.float64).standings([1e-4], TOL, target=TO_ROUNDING)
+    for weight, W, b in zip(WEIGHTS, found.params.W, found.params.b, strict=True):
+        s = WIDE @ W.T + b
+        p = np.exp(s - s.max(axis=1, keepdims=True))
+        p = p / p.sum(axis=1, keepdims=True)
+        p[np.arange(N), LABELS] -= 1.0
+        gradient = (weight[:, None] * p).T @ WIDE + 2e-4 * W
+        assert np.abs(gradient).max() < 1e-12
 
 
 def test_a_gap_that_rounding_forbids_is_an_outcome_with_what_was_reached() -> None:
@@ -144,3 +193,21 @@ def test_a_start_beyond_the_numbers_is_left_for_zero() -> None:
     found = jaxlin.fit(X, LABELS, loss=LOSSES["softmax"], l2=1e-2, init=start, dtype=np.float64)
     assert found.certificate is not None
     assert found.certificate.relative_gap <= 1e-4
+
+
+def test_counts_go_on_where_another_way_takes_over() -> None:
+    told: list[jaxlin.EpochReport] = []
+    listener = Listener(
+        Objective(LOSSES["softmax"], 1e-3), None, None, told.append, num_examples=N,
+        most_passes=600, users_x64=False,
+    )  # fmt: skip
+    first, second = Round(7, 0.5, 0.9, 1e-2, 2.0), Round(3, 0.4, 0.9, 1e-4, 1.0)
+    params = jaxlin.init_params(D, C)
+    listener(first, lambda: params)
+    listener.go_on_from(history_of_rounds([first], []))
+    listener(second, lambda: params)
+    counts = [(one.epoch, one.seconds, one.examples) for one in told]
+    assert counts == [(7, 2.0, 7 * N), (10, 3.0, 10 * N)]
+    kept = listener.counted_on(history_of_rounds([second], []))
+    assert kept.passes is not None
+    assert (kept.passes.tolist(), kept.seconds.tolist()) == ([10], [3.0])
