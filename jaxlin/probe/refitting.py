@@ -137,6 +137,5 @@ def account(found: Fit, problem: Problem, chosen: Selection) -> dict[str, Any]:
             "seconds": history.seconds[kept].tolist(),
             "objective": history.objective[kept].tolist(),
             "accuracy": history.accuracy[kept].tolist(),
-            "lower_bound": None,
         },
     }

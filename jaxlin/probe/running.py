@@ -160,7 +160,7 @@ def _best(chosen: Selection, settings: Settings) -> dict[str, Any]:
     told = {"row": chosen.best, **{name: chosen.value(name) for name in names}}
     ties = chosen.ties(settings.select_by)
     low, high = told["validation_accuracy_low"], told["validation_accuracy_high"]
-    how = {"none": "features as they are", "unit": "features of size 1",
+    how = {"none": "features as they are", "unit": "features over their largest value",
            "standardize": "standardised features"}[told["scaling"]]  # fmt: skip
     rows = ", rows normalised" if told["normalize"] else ""
     sentence = (

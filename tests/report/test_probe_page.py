@@ -258,7 +258,7 @@ def test_what_may_be_null_is_a_dash() -> None:
         block["test"][f"accuracy_{end}"] = None
     block["test"]["top_k"] = None
     block["refit"]["certificate"] = None
-    block["refit"]["history"] |= {"passes": None, "lower_bound": None}
+    block["refit"]["history"] |= {"passes": None}
     block["few_shot"]["summary"][0]["sd"] = None
     block["test"]["mistakes"][0]["image"] = None
     found["replay"] = None
