@@ -94,8 +94,7 @@ def _block(name: str, shift: float) -> dict[str, Any]:
             "passes": 34, "seconds": 0.25,
             "history": {"passes": [1, 10, 20, 34], "seconds": [0.01, 0.08, 0.16, 0.25],
                         "objective": [1.0986, 0.61, 0.52, 0.51234],
-                        "accuracy": [0.3333, 0.8, 0.875, 0.8833],
-                        "lower_bound": [None, 0.3, 0.50, 0.51229]},
+                        "accuracy": [0.3333, 0.8, 0.875, 0.8833]},
         },
         "baselines": [
             {"name": "majority class", "validation_accuracy": 0.375,

@@ -53,12 +53,15 @@ def test_the_commands_run_one_after_the_other(
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     labels = np.arange(90) % 3
-    np.savez("data.npz", x=rng.normal(size=(90, 4)) + labels[:, None], y=labels)
+    x = rng.normal(size=(90, 4)) + labels[:, None]
+    np.savez("data.npz", x=x, y=labels)
+    np.save("x.npy", x)
+    np.save("y.npy", labels)
     for _, command, *rest in COMMANDS:
         arguments = [command, *("data.npz" if word == "DATA" else word for word in rest)]
         # The same command for a shorter time.
         output(capsys, [*arguments, "--seconds", "0.05"] if command == "ladder" else arguments)
-    made = {path.name for path in tmp_path.iterdir()} - {"data.npz"}
+    made = {path.name for path in tmp_path.iterdir()} - {"data.npz", "x.npy", "y.npy"}
     assert made == {
         "model.safetensors", "model.png", "sweep.safetensors", "sweep.png", "predictions.csv",
         "model.onnx", "ladder.png", "probe.json", "probe.html", "probe.safetensors",

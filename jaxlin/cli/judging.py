@@ -37,8 +37,7 @@ def examples_for(model: Model, source: str, split: str | None, options: dict[str
     Raises:
       DataFormatError: the data cannot be read, or do not fit the model.
     """
-    num_features = model.params.num_features
-    options = {**reading(options), "num_features": num_features}
+    options = {**reading(options), **_expected(model)}
     raw = data.read(source, **options)
     check_feature_names(model.feature_names, raw.feature_names, source)
     has_test = raw.test_x is not None
@@ -66,7 +65,7 @@ def rows_for(
     Raises:
       DataFormatError: the data cannot be read, or do not fit the model.
     """
-    options = {**reading(options), "num_features": model.params.num_features}
+    options = {**reading(options), **_expected(model)}
     found = data.stream(source, split=split, block_rows=block_rows, **options)
     names = found.feature_names
     # Where there are not as many, that is said of the first block.
@@ -79,6 +78,11 @@ def rows_for(
             yield block
 
     return found._replace(blocks=blocks())
+
+
+def _expected(model: Model) -> dict[str, Any]:
+    """What to look for in DATA: a table may have columns that the model does not know."""
+    return {"num_features": model.params.num_features, "feature_names": model.feature_names}
 
 
 def _check_range(model: Model, x: np.ndarray | data.FileRows, source: str) -> None:

@@ -44,7 +44,8 @@ class _Remembering(click.Command):
     "--replay",
     metavar="FILE",
     type=PATH,
-    help="Do again what a probe.json says, and say what differs.",
+    help="Do again what a probe.json says, and say what differs. Files that have moved are named "
+    "beside it.",
 )
 @path_option(
     "--out",
@@ -71,7 +72,7 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
         check_alone(context)
         before = read_record(replay)
         settings = settings_in(before, replay)
-        sources = sources_in(before, replay, options["features"])
+        sources = sources_in(before, replay, options)
     else:
         settings = settings_of(options)
         sources = given_sources(options)

@@ -225,18 +225,36 @@ def _drawn(
             continue
         try:
             if groups is None:
-                stay, apart = data.split_rows(codes[rows], share, of_draw, classes=examples.classes)
+                stay, apart = _split(codes[rows], share, of_draw, examples.classes)
             else:
                 part = share if share < 1 else share / len(rows)
                 stay, apart = data.split_groups(
                     codes[rows], groups[rows], part, of_draw, classes=examples.classes
                 )
         except InputError as error:
-            where = f"{examples.sources[0].path}: --{name}-share is {share:g}, but {error}"
-            raise InputError(where) from None
+            words = f"{examples.sources[0].path}: --{name}-share is {share:g}, but {error}"
+            if name == "validation":
+                words += " A probe cannot do without: --validation FILE brings them."
+            raise InputError(words) from None
         rows, chosen = rows[stay], rows[apart]
         parts[name] = Part(codes[chosen], "features", chosen, "drawn")
     whole = len(rows) == len(codes)
     came = "all" if whole else "the rest"
     parts["train"] = Part(codes[rows], "features", None if whole else rows, came)
     return parts
+
+
+def _split(
+    codes: np.ndarray, share: float, seed: int, classes: tuple[Label, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that stay and rows set apart; the only example of a class stays, and a warning says so.
+
+    Raises:
+      InputError: as `data.split_rows`.
+    """
+    is_alone = np.bincount(codes)[codes] == 1
+    if is_alone.all():
+        return data.split_rows(codes, share, seed, classes=classes)
+    (several,) = np.nonzero(~is_alone)
+    stay, apart = data.split_rows(codes[several], share, seed, classes=classes)
+    return np.sort(np.concatenate([several[stay], np.flatnonzero(is_alone)])), several[apart]

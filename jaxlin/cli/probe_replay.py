@@ -9,8 +9,12 @@ import click
 from jaxlin.cli.probe_files import SOURCES
 from jaxlin.errors import DataFormatError
 
+# What may lie somewhere else by now.
+_PLACES = (
+    "features", "labels", "validation", "validation_labels", "test", "test_labels", "groups"
+)  # fmt: skip
 # Options that go together with --replay.
-_BESIDE_REPLAY = ("features", "replay", "out", "no_page", "as_json")
+_BESIDE_REPLAY = (*_PLACES, "replay", "out", "no_page", "as_json")
 
 
 def check_alone(context: click.Context) -> None:
@@ -22,20 +26,33 @@ def check_alone(context: click.Context) -> None:
             flag = "--" + name.replace("_", "-")
             raise click.UsageError(
                 f"{flag} and --replay exclude each other: the record has all the settings. New "
-                "places of the FEATURES can be given."
+                "places of its files can be given, as where they were given first."
             )
 
 
-def sources_in(record: dict[str, Any], path: str, features: tuple[str, ...]) -> dict[str, Any]:
+def sources_in(record: dict[str, Any], path: str, given: dict[str, Any]) -> dict[str, Any]:
     """Where the examples of a record are from, or now are.
+
+    Args:
+      record: of a probe.
+      path: of the record, for messages.
+      given: the options: where files that have moved are now.
 
     Raises:
       DataFormatError: the record does not say it.
+      click.UsageError: a file is given that the record has none of.
     """
     settings = record["settings"]
     sources = {name: settings.get(name) for name in SOURCES}
-    if features:
-        sources["features"] = list(features)
+    for name in _PLACES:
+        if not given[name]:
+            continue
+        if not sources[name]:
+            flag = "--" + name.replace("_", "-")
+            raise click.UsageError(
+                f"{flag} names what has moved, and the probe of {path} had none such."
+            )
+        sources[name] = list(given[name]) if isinstance(given[name], tuple) else given[name]
     for name in ("features", "validation", "test"):
         paths = sources[name]
         if not isinstance(paths, list) or not all(isinstance(p, str) and p for p in paths):

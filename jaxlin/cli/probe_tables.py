@@ -11,7 +11,7 @@ from rich.text import Text
 from jaxlin.report.tables import facts, plain_table
 from jaxlin.report.words import duration, number, one_line, percent, shown
 
-_HOW = {"none": "as they are", "unit": "of size 1", "standardize": "standardised"}
+_HOW = {"none": "as they are", "unit": "over their largest", "standardize": "standardised"}
 
 
 def shown_record(record: dict[str, Any], written: dict[str, str | None]) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -163,11 +164,13 @@ def check_feature_names(
     """Raises `DataFormatError` where columns have other names, or another order, than they had."""
     if expected is None or found is None or tuple(expected) == tuple(found):
         return
-    pairs = zip(expected, found, strict=True)
-    index = next(i for i, (old, new) in enumerate(pairs) if old != new)
+    pairs = itertools.zip_longest(expected, found)
+    index, (old, new) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+    must = "must not be there" if old is None else f"must be {old[:40]!r}"
+    got = "there is none" if new is None else f"got {new[:40]!r}"
     raise DataFormatError(
-        f"has other columns: feature {index + 1} must be {expected[index][:40]!r}, got "
-        f"{found[index][:40]!r}. Name and order the columns as in training",
+        f"has other columns: feature {index + 1} {must}, {got}. Name and order the columns as in "
+        "training",
         path=path,
         line=1,
     )

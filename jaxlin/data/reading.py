@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jaxlin.data.builtin import BUILTIN
 from jaxlin.data.opening import read_start
@@ -47,6 +51,7 @@ def read(
     label_column: str | int | None = None,
     num_features: int | None = None,
     layer: str | None = None,
+    feature_names: Sequence[str] | None = None,
 ) -> RawData:
     """The arrays of a data file or folder, or of a built-in data set, as they are.
 
@@ -61,6 +66,7 @@ def read(
       num_features: D. Svmlight text does not say it; other files must have as many.
       layer: which features, where a safetensors, Parquet or Arrow file has several
         (`feature_layers` gives their names).
+      feature_names: which columns of a table with names are features, where it has others too.
 
     Returns:
       `RawData`, in the dtype of the file.
@@ -76,6 +82,10 @@ def read(
     kind = kind_of(name)
     check_options(name, kind, labels=labels, label_column=label_column, layer=layer)
     raw = read_kind(kind, name, labels, label_column, num_features, layer)
+    places = wanted_columns(raw.feature_names, feature_names)
+    if places is not None and feature_names is not None:
+        x, names = np.asarray(raw.x)[:, places], tuple(feature_names)
+        raw = dataclasses.replace(raw, x=x, feature_names=names)
     check_finite(raw.x, name)
     if raw.test_x is not None:
         check_finite(raw.test_x, name, "the test set")
@@ -114,6 +124,20 @@ def check_options(name: str, kind: str, **options: Any) -> None:
     for option, value in options.items():
         if value is not None and kind not in _TAKERS[option]:
             raise InputError(f"{option} is of no use for {name}, which is read as {_WORDS[kind]}.")
+
+
+def wanted_columns(names: Sequence[str] | None, wanted: Sequence[str] | None) -> list[int] | None:
+    """Where the wanted columns are in a table that has more than these; None for all of them.
+
+    >>> wanted_columns(["patient", "b", "a"], ["a", "b"]), wanted_columns(["b", "a"], ["a", "b"])
+    ([2, 1], None)
+    """
+    if names is None or wanted is None or len(names) <= len(wanted):
+        return None
+    found = list(names)
+    if any(found.count(name) != 1 for name in wanted):
+        return None
+    return [found.index(name) for name in wanted]
 
 
 def check_width(width: int, num_features: int | None, path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxlin.checks import check_count
 from jaxlin.data.readers.arrow import arrow_blocks
 from jaxlin.data.readers.svmlight import svmlight_blocks
 from jaxlin.data.readers.table import table_blocks
-from jaxlin.data.reading import check_options, check_width, kind_of, read_kind
+from jaxlin.data.reading import check_options, check_width, kind_of, read_kind, wanted_columns
 from jaxlin.data.values import check_finite
 from jaxlin.errors import DataFormatError, InputError
 from jaxlin.file_rows import FileRows, check_map
@@ -42,6 +42,7 @@ def stream(
     labels: str | os.PathLike[str] | None = None,
     label_column: str | int | None = None,
     layer: str | None = None,
+    feature_names: Sequence[str] | None = None,
 ) -> RowStream:
     """The features of a file, a block of rows at a time; no more of it is in memory.
 
@@ -57,6 +58,7 @@ def stream(
       labels: as for `read`; looked at, but not given.
       label_column: as for `read`: the column that holds no feature.
       layer: as for `read`.
+      feature_names: as for `read`.
 
     Returns:
       A `RowStream`.
@@ -94,6 +96,9 @@ def stream(
         part = split or ("all" if raw.test_x is None else "test")
         x = raw.test_x if part == "test" else raw.x
         blocks, names = _parts(x, block_rows), raw.feature_names
+    places = wanted_columns(names, feature_names)
+    if places is not None and feature_names is not None:
+        blocks, names = (block[:, places] for block in blocks), tuple(feature_names)
     return RowStream(_checked(_regrouped(blocks, block_rows), num_features, name), part, names)
 
 

@@ -157,7 +157,8 @@ def _best(found: SubsetSweep, place: int, settings: Settings) -> int:
     """The place of the best l2 of a draw: l2 falls, so that the first of equals is the largest."""
     if settings.select_by == "accuracy":
         return int(np.argmax(_validation(found, "accuracy")[place]))
-    return int(np.argmin(_validation(found, "loss")[place]))
+    loss = _validation(found, "loss")[place]
+    return int(np.argmin(np.where(np.isnan(loss), np.inf, loss)))
 
 
 def _summary(told: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:

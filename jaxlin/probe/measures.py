@@ -1,7 +1,8 @@
 """What a classifier is worth on rows that it has never seen.
 
-Scikit-learn has the measures, but for the calibration error. Classes that do not occur among the
-rows count for nothing in the means over classes.
+All but the losses come from the confusion matrix, as scikit-learn's do, which takes seconds to
+load; its functions are the tests' oracle. Classes that do not occur among the rows count for
+nothing in the means over classes.
 """
 
 from __future__ import annotations
@@ -16,13 +17,6 @@ from jaxlin.sweeps.scoring import share_interval
 _BINS = 15
 _TOP = 5
 _MOST_CLASSES, _MOST_PAIRS = 100, 200
-
-
-def _metrics() -> Any:
-    """Scikit-learn's, which take a while to load; their stubs know fewer arguments than they."""
-    from sklearn import metrics
-
-    return metrics
 
 
 def probabilities_of(scores: np.ndarray) -> np.ndarray:
@@ -46,23 +40,22 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     >>> round(told["accuracy"], 3), told["confusion"]["counts"]
     (0.667, [[1, 0], [1, 1]])
     """
-    metrics = _metrics()
     count, num_classes = scores.shape
-    every = np.arange(num_classes)
     predicted = scores.argmax(axis=1)
     probabilities = probabilities_of(scores)
     right = int(np.sum(predicted == labels))
     (low,), (high,) = share_interval(np.array([right / count]), count)
-    matrix = metrics.confusion_matrix(labels, predicted, labels=every)
-    precision, recall, f1, examples = metrics.precision_recall_fscore_support(
-        labels, predicted, labels=every, zero_division=0.0
-    )
+    matrix = _confusion(labels, predicted, num_classes)
+    examples = matrix.sum(axis=1)
     of_class = matrix.sum(axis=0)
+    recall, precision, f1 = (
+        _shares(hits * np.diag(matrix), of)
+        for hits, of in ((1, examples), (1, of_class), (2, examples + of_class))
+    )
     calibration, error = _calibration(probabilities.max(axis=1), predicted == labels)
     top = None
     if num_classes > _TOP:
-        share = metrics.top_k_accuracy_score(labels, scores, k=_TOP, labels=every)
-        top = {"k": _TOP, "accuracy": float(share)}
+        top = {"k": _TOP, "accuracy": float(np.mean(_places(scores, labels) < _TOP))}
     return {
         "examples": count,
         "accuracy": right / count,
@@ -73,7 +66,7 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         "bootstrap_draws": None,
         "top_k": top,
         **means_over_classes(labels, predicted, num_classes),
-        "log_loss": float(metrics.log_loss(labels, probabilities, labels=every)),
+        "log_loss": _log_loss(scores, labels),
         "calibration_error": error,
         "calibration": calibration,
         "confusion": {
@@ -85,10 +78,10 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
                 "class": index,
                 "examples": int(examples[index]),
                 "predicted": int(of_class[index]),
-                "accuracy": float(recall[index]) if examples[index] else None,
-                "precision": float(precision[index]) if of_class[index] else None,
-                "recall": float(recall[index]) if examples[index] else None,
-                "f1": float(f1[index]) if examples[index] + of_class[index] else None,
+                "accuracy": recall[index],
+                "precision": precision[index],
+                "recall": recall[index],
+                "f1": f1[index],
             }
             for index in range(num_classes)
         ],
@@ -108,12 +101,53 @@ def means_over_classes(
     >>> means_over_classes(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), 3)["mean_class_accuracy"]
     0.5
     """
-    metrics = _metrics()
-    there = np.unique(labels)
-    recall = metrics.recall_score(labels, predicted, labels=there, average="macro", zero_division=0)
-    seen = np.union1d(there, predicted)  # as `f1_score` has it where it is told nothing
-    f1 = metrics.f1_score(labels, predicted, labels=seen, average="macro", zero_division=0)
-    return {"mean_class_accuracy": float(recall), "macro_f1": float(f1)}
+    matrix = _confusion(labels, predicted, num_classes)
+    examples, of_class = matrix.sum(axis=1), matrix.sum(axis=0)
+    recall = _shares(np.diag(matrix), examples)
+    f1 = _shares(2 * np.diag(matrix), examples + of_class)
+
+    def mean(values: list[float | None]) -> float:
+        return float(np.mean([value for value in values if value is not None]))
+
+    return {"mean_class_accuracy": mean(recall), "macro_f1": mean(f1)}
+
+
+def _confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """How often a class (row) was taken for which (column), (C, C)."""
+    flat = np.bincount(labels.astype(np.int64) * num_classes + predicted, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def _shares(some: np.ndarray, every: np.ndarray) -> list[float | None]:
+    """Quotients; None where there is nothing to divide by."""
+    return [float(s / e) if e else None for s, e in zip(some, every, strict=True)]
+
+
+def _places(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The place of the true class among all (N,), 0 the first; of equal scores the lowest class.
+
+    So the first is what is predicted, and a top 1 accuracy would be the accuracy.
+
+    >>> _places(np.zeros((3, 6)), np.array([0, 4, 5])).tolist()
+    [0, 4, 5]
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    is_before = np.arange(scores.shape[1]) < labels[:, None]
+    return np.sum((scores > own) | ((scores == own) & is_before), axis=1)
+
+
+def _log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The mean of `-ln p` of the true class: from the scores, as p itself may be 0 by underflow.
+
+    >>> _log_loss(np.array([[1000.0, 0.0]]), np.array([1]))
+    1000.0
+    """
+    from scipy.special import logsumexp
+
+    wide = scores.astype(np.float64)
+    own = np.take_along_axis(wide, labels[:, None], axis=1)[:, 0]
+    # Differences first: of large scores the logarithm of the sum would lose the small parts.
+    return float(np.mean(logsumexp(wide - own[:, None], axis=1)))
 
 
 def _calibration(confidence: np.ndarray, is_right: np.ndarray) -> tuple[dict[str, Any], float]:
@@ -130,14 +164,11 @@ def _calibration(confidence: np.ndarray, is_right: np.ndarray) -> tuple[dict[str
     right = np.bincount(bins, is_right, _BINS)
     error = float(np.sum(np.abs(right - sums)) / len(confidence))
 
-    def shares(values: np.ndarray) -> list[float | None]:
-        return [float(v / n) if n else None for v, n in zip(values, counts, strict=True)]
-
     curve = {
         "edges": edges.tolist(),
         "count": counts.tolist(),
-        "confidence": shares(sums),
-        "accuracy": shares(right),
+        "confidence": _shares(sums, counts),
+        "accuracy": _shares(right, counts),
     }
     return curve, error
 

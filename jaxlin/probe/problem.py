@@ -18,6 +18,7 @@ from jaxlin.arrays import check_two_dimensional, numeric_array
 from jaxlin.data.labels import Label, encode_labels, shortened
 from jaxlin.data.splitting import split_rows
 from jaxlin.errors import InputError
+from jaxlin.file_rows import check_map
 from jaxlin.precision import float64_scope
 
 _BLOCK_BYTES = 1 << 24
@@ -78,11 +79,17 @@ class Block:
         return self.image_shape is not None or self.first.dtype.kind in "iub"
 
     def pieces(self, part: Part) -> Iterator[np.ndarray]:
-        """The rows of a part, some at a time, in the dtype of the source."""
+        """The rows of a part, some at a time, in the dtype of the source.
+
+        Raises:
+          DataFormatError: the file of a memory map was cut short.
+        """
         array = self.arrays[part.array]
         step = max(1, _BLOCK_BYTES // max(1, array.shape[1] * array.itemsize))
         for start in range(0, len(part), step):
             rows = slice(start, start + step)
+            if isinstance(array, np.ndarray):  # a memory map, perhaps
+                check_map(array)
             yield np.asarray(array[rows] if part.rows is None else array[part.rows[rows]])
 
     def gather(self, *parts: Part, dtype: Any, normalize: bool = False) -> jax.Array:

@@ -100,8 +100,9 @@ _CLIP = Protocol(
     source="Radford et al., Learning Transferable Visual Models From Natural Language Supervision, "
     "2021, appendix A.3, https://arxiv.org/abs/2103.00020",
     sentences=(
-        "Logistic regression on the features as they are, scikit-learn's L-BFGS with at most 1,000 "
-        "iterations there; here to a proved optimum.",
+        "Logistic regression on the features as they are (here images and other integers divided "
+        "by their largest value), scikit-learn's L-BFGS with at most 1,000 iterations there; here "
+        "to a proved optimum.",
         "Its lambda = 1/C lies between 1e-6 and 1e6 in 96 steps, 8 a decade, and is found by a "
         "search: 7 values two decades apart, then twice the resolution around the best one, "
         "four times.",
@@ -112,8 +113,9 @@ _CLIP = Protocol(
 )
 
 _DINO_SENTENCES = (
-    "45 values of C from 1e-6 to 1e5, all of them, on the features as they are: rows are "
-    "normalised for its k nearest neighbours alone.",
+    "45 values of C from 1e-6 to 1e5, all of them, on the features as they are (here images and "
+    "other integers divided by their largest value): rows are normalised for its k nearest "
+    "neighbours alone.",
     "Without validation rows of its own a tenth of the training rows is drawn (here stratified).",
     "The validation accuracy chooses; the first, smallest C wins a tie.",
     "The winner is trained again on training and validation rows with the same C.",

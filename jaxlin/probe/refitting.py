@@ -11,9 +11,8 @@ from jaxlin import losses
 from jaxlin.certificates.words import certificate_words
 from jaxlin.model_file import Model
 from jaxlin.probe.problem import Block, Problem
-from jaxlin.probe.selecting import Selection, Tell, make_scaling
+from jaxlin.probe.selecting import C_value, Selection, Tell, make_scaling
 from jaxlin.probe.settings import Settings
-from jaxlin.scales import C_of_l2, l2_of_C
 from jaxlin.solvers.history import History
 from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.training import Fit, fit
@@ -47,7 +46,7 @@ def refit(block: Block, problem: Problem, settings: Settings, chosen: Selection,
     labels = np.concatenate([part.labels for part in parts])
     l2 = chosen.value("l2")
     if settings.keeps == "C":
-        l2 = l2_of_C(chosen.value("C"), num_examples=len(labels), num_classes=len(problem.classes))
+        l2 *= len(problem.train) / len(labels)  # C weighs a sum over rows
     is_below = l2 < settings.certified_from * (1.0 - 1e-9)
     passes = settings.passes
     if is_below:
@@ -103,7 +102,7 @@ def model_of(block: Block, problem: Problem, chosen: Selection, found: Fit) -> M
     )
 
 
-def account(found: Fit, problem: Problem, chosen: Selection) -> dict[str, Any]:
+def account(found: Fit, problem: Problem, settings: Settings, chosen: Selection) -> dict[str, Any]:
     """The refit in a record."""
     history, count = found.history, len(problem.train) + len(problem.validation)
     kept = np.unique(np.linspace(0, len(history) - 1, _MOST_POINTS).round().astype(int))
@@ -114,7 +113,7 @@ def account(found: Fit, problem: Problem, chosen: Selection) -> dict[str, Any]:
         "on": "train+validation",
         "examples": count,
         "l2": l2,
-        "C": C_of_l2(l2, num_examples=count, num_classes=len(problem.classes)),
+        "C": C_value(l2, settings, count, len(problem.classes)),
         "scaling": chosen.value("scaling"),
         "normalize": chosen.value("normalize"),
         "objective": None if certificate is None else certificate.primal,
@@ -137,6 +136,5 @@ def account(found: Fit, problem: Problem, chosen: Selection) -> dict[str, Any]:
             "seconds": history.seconds[kept].tolist(),
             "objective": history.objective[kept].tolist(),
             "accuracy": history.accuracy[kept].tolist(),
-            "lower_bound": None,
         },
     }

@@ -138,7 +138,7 @@ def _block(
         "grid": chosen.table,
         "best": _best(chosen, settings),
         "outcomes": dict(Counter(chosen.table["outcome"])),
-        "refit": refitting.account(found, problem, chosen),
+        "refit": refitting.account(found, problem, settings, chosen),
         "baselines": [
             baselines.majority(problem),
             baselines.nearest_mean(block, problem, word, chosen.fit.scaling, normalize),
@@ -160,11 +160,12 @@ def _best(chosen: Selection, settings: Settings) -> dict[str, Any]:
     told = {"row": chosen.best, **{name: chosen.value(name) for name in names}}
     ties = chosen.ties(settings.select_by)
     low, high = told["validation_accuracy_low"], told["validation_accuracy_high"]
-    how = {"none": "features as they are", "unit": "features of size 1",
+    how = {"none": "features as they are", "unit": "features over their largest value",
            "standardize": "standardised features"}[told["scaling"]]  # fmt: skip
     rows = ", rows normalised" if told["normalize"] else ""
+    also_C = "" if told["C"] is None else f" (C {told['C']:.4g})"
     sentence = (
-        f"Of {len(chosen)} settings l2 {told['l2']:.4g} (C {told['C']:.4g}) on {how}{rows} is "
+        f"Of {len(chosen)} settings l2 {told['l2']:.4g}{also_C} on {how}{rows} is "
         f"best: validation accuracy {100 * told['validation_accuracy']:.2f} % (95 % interval "
         f"{100 * low:.2f} to {100 * high:.2f} %)"
     )

@@ -75,13 +75,34 @@ def l2_values(settings: Settings, num_rows: int, num_classes: int) -> list[float
       num_rows: to be trained on.
       num_classes: C.
 
+    Raises:
+      InputError: no C has the optimum of this loss.
+
     >>> l2_values(Settings(C=(1.0, 10.0)), num_rows=50, num_classes=3)
     [0.01, 0.001]
     """
     if settings.l2 is not None:
         return sorted(settings.l2, reverse=True)
-    values = [l2_of_C(C, num_examples=num_rows, num_classes=num_classes) for C in settings.C or ()]
+    loss = settings.loss_function
+    values = [
+        l2_of_C(C, loss=loss, num_examples=num_rows, num_classes=num_classes)
+        for C in settings.C or ()
+    ]
     return sorted(values, reverse=True)
+
+
+def C_value(l2: float, settings: Settings, num_rows: int, num_classes: int) -> float | None:
+    """An l2 in scikit-learn's scale; None where no C has the optimum of this loss.
+
+    >>> C_value(0.01, Settings(l2=(0.01,)), 50, 3)
+    1.0
+    >>> C_value(0.01, Settings(l2=(0.01,), loss="svm"), 50, 3)
+    """
+    loss = settings.loss_function
+    try:
+        return C_of_l2(l2, loss=loss, num_examples=num_rows, num_classes=num_classes)
+    except InputError:
+        return None
 
 
 def scaling_word(word: str, block: Block) -> str:
@@ -227,9 +248,7 @@ class _Trial:
         passes = fit.history.passes
         told = {
             "l2": self.values[at],
-            "C": C_of_l2(
-                self.values[at], num_examples=len(self.problem.train), num_classes=classes
-            ),
+            "C": C_value(self.values[at], self.settings, len(self.problem.train), classes),
             "scaling": self.word,
             "normalize": self.normalize,
             "train_accuracy": table["accuracy"],

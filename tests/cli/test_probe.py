@@ -14,6 +14,9 @@ from sweep_problem import clouds
 
 import jaxlin
 from jaxlin.cli.main import main
+from jaxlin.cli.probe_data import load_problem
+from jaxlin.cli.probe_files import SOURCES
+from jaxlin.probe.leaks import of_the_split
 
 # With a test file as well: 240 rows to train on, as in the tests of the library.
 FAST = ("--l2", "1e-3,1e-2", "--scaling", "none")
@@ -149,6 +152,12 @@ def test_groups_stay_together(folder: Path, capsys: pytest.CaptureFixture[str]) 
         assert found["blocks"][0]["num_features"] == 8
         splits = found["data"]["splits"]
         assert splits["train"]["examples"] % 10 == splits["validation"]["examples"] % 10 == 0
+    # The table has a column more than the model's features, and it is not taken for one.
+    run = Run(capsys, "predict", "probe.safetensors", "t.csv", "--label-column", "kind")
+    assert run.code == 0, run.err
+    guessed = [line.split(",")[1] for line in run.out.splitlines()[1:]]
+    assert np.mean([a == f"k{b}" for a, b in zip(guessed, labels, strict=True)]) > 0.7
+    assert Run(capsys, "evaluate", "probe.safetensors", "t.csv", "--label-column", "kind").code == 0
     run = Run(capsys, "probe", "t.csv", "--label-column", "kind", "--groups", "nobody")
     assert run.code == 2
     assert "'nobody' must be an .npy file, or a column" in run.err
@@ -257,6 +266,36 @@ def test_a_replay_says_what_is_no_longer_as_it_was(
     assert "data.features[0].sha256 was" in told
     assert record_of("replay.json")["warnings"][0]["kind"] == "differs"
     assert Run(capsys, "probe", "other.npz", "--replay", "probe.json", "--no-page").code == 0
+
+
+def test_a_replay_is_told_where_its_files_are_now(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("train.npy", "--labels", "train-labels.npy", *TESTED, "--no-page")
+    assert Run(capsys, "probe", *given).code == 0
+    Path("moved").mkdir()
+    for name in ("train.npy", "train-labels.npy", "other.npz"):
+        Path(name).rename(Path("moved") / name)
+    now = ("moved/train.npy", "--labels", "moved/train-labels.npy", "--test", "moved/other.npz")
+    run = Run(capsys, "probe", *now, "--replay", "probe.json", "--no-page")
+    assert run.code == 0, run.err
+    assert "the same as probe.json in all" in " ".join(run.out.split())
+    assert record_of("replay.json")["replay"]["differs"] == []
+    run = Run(capsys, "probe", *now, "--groups", "g.npy", "--replay", "probe.json")
+    assert run.code == 2
+    assert "--groups names what has moved" in run.err
+
+
+def test_the_only_example_of_a_class_is_trained_on(folder: Path) -> None:
+    x, labels = clouds()
+    labels[:2] = 3, 4
+    np.savez("rare.npz", x=x, y=labels)
+    sources = dict.fromkeys(SOURCES) | {"features": ["rare.npz"], "validation": [], "test": []}
+    shares = {"validation_share": 0.2, "test_share": 0.25}
+    problem, _ = load_problem({**sources, **shares}, 0, "float32")
+    assert np.bincount(problem.train.labels)[3:].tolist() == [1, 1]
+    told = [one["message"] for one in of_the_split(problem)]
+    assert "Only one training example of classes 3, 4." in told
 
 
 def test_a_full_disk_leaves_the_old_record(

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from jaxlin.certificates import Certificate
 from jaxlin.probe.measures import certain, means_over_classes, measure, probabilities_of
@@ -44,6 +45,11 @@ def test_measures_are_what_loops_give() -> None:
     assert told["calibration_error"] == pytest.approx(error)
     assert told["calibration"]["count"] == [count for count, _, _ in bins]
     assert told["accuracy_low"] < told["accuracy"] < told["accuracy_high"]
+    predicted = scores.argmax(axis=1)
+    assert told["macro_f1"] == pytest.approx(metrics.f1_score(labels, predicted, average="macro"))
+    oracle = metrics.precision_recall_fscore_support(labels, predicted)
+    for name, values in zip(("precision", "recall", "f1", "examples"), oracle, strict=True):
+        assert [row[name] for row in told["classes"]] == pytest.approx(values)
     per_class = [np.mean(scores[labels == c].argmax(axis=1) == c) for c in range(7)]
     assert told["mean_class_accuracy"] == pytest.approx(np.mean(per_class))
     assert [row["accuracy"] for row in told["classes"]] == pytest.approx(per_class)
@@ -72,7 +78,15 @@ def test_classes_that_do_not_occur_count_for_nothing() -> None:
 def test_one_row_and_scores_of_any_size_are_measured() -> None:
     told = measure(np.array([[1e30, -1e30]], np.float32), np.array([0]))
     assert (told["accuracy"], told["calibration_error"], told["top_k"]) == (1.0, 0.0, None)
-    assert math.isfinite(measure(np.array([[1e30, -1e30]], np.float32), np.array([1]))["log_loss"])
+    # Beyond what a probability can be: its logarithm is known all the same.
+    told = measure(np.array([[1e30, -1e30]], np.float32), np.array([1]))
+    assert told["log_loss"] == pytest.approx(2e30)
+
+
+def test_of_equal_scores_the_lowest_class_is_first_in_the_top_as_well() -> None:
+    told = measure(np.zeros((14, 7)), np.repeat(np.arange(7), 2))
+    assert told["accuracy"] == 1 / 7
+    assert told["top_k"] == {"k": 5, "accuracy": 5 / 7}
 
 
 def test_many_classes_have_pairs_and_no_table() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from jaxlin import InputError
+from jaxlin import DataFormatError, InputError
 from jaxlin.probe import Block, Part, Problem
 from jaxlin.probe.baselines import class_means, majority, nearest_mean
 from jaxlin.probe.problem import normalized
@@ -112,3 +113,13 @@ def test_blocks_have_names_of_their_own() -> None:
     blocks = (Block("a", {"main": X}), Block("a", {"main": X}))
     with pytest.raises(InputError, match="a name of its own"):
         Problem(blocks, (0, 1, 2), part, part)
+
+
+def test_a_memory_map_that_shrinks_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((64, 128), np.float32))
+    x = np.load(path, mmap_mode="r")
+    problem = Problem.from_arrays(x, np.arange(64) % 2)
+    os.truncate(path, 8192)
+    with pytest.raises(DataFormatError, match="cut short"):
+        problem.blocks[0].gather(problem.train, dtype=np.float32)

@@ -129,6 +129,11 @@ def test_the_same_c_is_a_smaller_l2_on_more_rows() -> None:
     assert refit["l2"] == pytest.approx(best["l2"] * 240 / 300)
 
 
+def test_a_c_that_has_no_such_optimum_is_refused() -> None:
+    with pytest.raises(jaxlin.InputError, match="no C has the optimum"):
+        run(small_problem(), settings(loss="svm", l2=None, C=(1.0,)))
+
+
 def test_normalised_rows_are_a_step_of_the_model() -> None:
     probed = run(small_problem(), settings(normalize=(True,), bias=False))
     told = probed.record["blocks"][0]

@@ -256,9 +256,10 @@ def test_what_may_be_null_is_a_dash() -> None:
         block["grid"][f"validation_accuracy_{end}"] = [None] * 8
         block["best"][f"validation_accuracy_{end}"] = None
         block["test"][f"accuracy_{end}"] = None
+    block["grid"]["C"], block["best"]["C"] = [None] * 8, None
     block["test"]["top_k"] = None
     block["refit"]["certificate"] = None
-    block["refit"]["history"] |= {"passes": None, "lower_bound": None}
+    block["refit"]["history"] |= {"passes": None}
     block["few_shot"]["summary"][0]["sd"] = None
     block["test"]["mistakes"][0]["image"] = None
     found["replay"] = None
@@ -268,6 +269,8 @@ def test_what_may_be_null_is_a_dash() -> None:
     assert "nan" not in text
     grid = text[text.index('id="grid"') : text.index('id="proof"')]
     assert "interval" not in grid
+    assert ">C<" not in grid
+    assert "scikit-learn's C" not in text
     assert 'class="curve band"' not in grid
     assert 'class="cards"' not in text
 

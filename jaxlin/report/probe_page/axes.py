@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MOST_TICKS = 6
@@ -106,14 +106,33 @@ def _decades(low: float, high: float, most: int) -> list[float]:
     return finer[:: max(1, math.ceil(len(finer) / most))]
 
 
-def tick_name(value: float) -> str:
-    """A tick's value: a plain number where it is short, else a power of ten.
+def tick_names(values: Sequence[float], times: float = 1.0) -> list[str]:
+    """The ticks' values, each times a number, in as many digits as tell them apart.
+
+    >>> tick_names([0.5, 0.87125, 0.8712], times=100.0)
+    ['50', '87.125', '87.12']
+    """
+    names: list[str] = []
+    for digits in range(4, 13):
+        names = [tick_name(times * value, digits) for value in values]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def percent_names(values: Sequence[float]) -> list[str]:
+    """The ticks of shares, in per cent."""
+    return tick_names(values, 100.0)
+
+
+def tick_name(value: float, most: int = 4) -> str:
+    """A tick's value in at most so many digits: a plain number where it is short, else a power.
 
     >>> tick_name(0.05), tick_name(1e-6), tick_name(2e5), tick_name(0.0)
     ('0.05', '10⁻⁶', '2·10⁵', '0')
     """
     if value == 0.0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.4g}"
+        return f"{value:.{most}g}"
     digits, _, exponent = f"{value:.2e}".partition("e")
     power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
     digits = digits.rstrip("0").rstrip(".")

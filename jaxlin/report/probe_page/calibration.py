@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaxlin.report.probe_page import charts
-from jaxlin.report.probe_page.axes import Axis, tick_name
+from jaxlin.report.probe_page.axes import Axis, percent_names, tick_name
 from jaxlin.report.probe_page.markup import Content, Safe, element, prose
 from jaxlin.report.probe_page.reading import Record, Section, best_block
 from jaxlin.report.probe_page.tables import Column, Row, table
@@ -60,7 +60,7 @@ def _accuracy(found: Record) -> Safe:
         names=("confidence, %", "accuracy, %"),
         label="accuracy against confidence; the numbers are in the table below",
         x_ticks=_ticks(x),
-        y_name=lambda value: tick_name(100.0 * value),
+        y_names=percent_names,
     )
 
 
@@ -87,7 +87,7 @@ def _counts(found: Record) -> Safe:
         names=("confidence, %", "test examples"),
         label="test examples by confidence; the numbers are in the table below",
         x_ticks=_ticks(x),
-        y_name=lambda value: f"{value:,.0f}" if value == int(value) else "",
+        y_names=lambda values: [f"{v:,.0f}" if v == int(v) else "" for v in values],
     )
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 
-from jaxlin.report.probe_page.axes import Axis, tick_name
+from jaxlin.report.probe_page.axes import Axis, tick_names
 from jaxlin.report.probe_page.markup import Content, Safe, decimal, element
 
 # Lines that get a colour of their own; the style sheet has as many.
@@ -33,7 +33,7 @@ class Frame:
 
     width: float = 440.0
     height: float = 270.0
-    left: float = 46.0
+    left: float = 52.0
     right: float = 12.0
     top: float = 26.0
     bottom: float = 42.0
@@ -58,7 +58,7 @@ def plot(
     names: tuple[str, str],
     label: str,
     x_ticks: Sequence[tuple[float, str]] | None = None,
-    y_name: Callable[[float], str] = tick_name,
+    y_names: Callable[[Sequence[float]], list[str]] = tick_names,
 ) -> Safe:
     """A plot with its axes.
 
@@ -70,15 +70,18 @@ def plot(
       names: of the two axes.
       label: what is to be seen, for those who cannot see it.
       x_ticks: places and names, where they are not the axis's own.
-      y_name: how the vertical axis writes a value.
+      y_names: how the vertical axis writes its values.
     """
     bottom, top = frame.upward
     start, end = frame.across
     parts: list[Content] = []
-    for value, at in [] if y is None else [(value, y.at(value)) for value in y.ticks(5)]:
+    values = [] if y is None else y.ticks(5)
+    for word, at in zip(y_names(values), [] if y is None else map(y.at, values), strict=True):
         parts.append(element("line", class_="rule", x1=start, x2=end, y1=at, y2=at))
-        parts.append(_text(y_name(value), start - 6, at + 4, "tick end"))
-    ticks = [(x.at(v), tick_name(v)) for v in x.ticks()] if x_ticks is None else x_ticks
+        parts.append(_text(word, start - 6, at + 4, "tick end"))
+    ticks = x_ticks
+    if ticks is None:
+        ticks = [(x.at(v), word) for v, word in zip(x.ticks(), tick_names(x.ticks()), strict=True)]
     for at, word in ticks:
         parts.append(element("line", class_="axis", x1=at, x2=at, y1=bottom, y2=bottom + 4))
         parts.append(_text(word, at, bottom + 17, "tick middle"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxlin.report.probe_page import axes, charts
-from jaxlin.report.probe_page.axes import tick_name
+from jaxlin.report.probe_page.axes import percent_names
 from jaxlin.report.probe_page.markup import Content, Safe, element, prose
 from jaxlin.report.probe_page.reading import Record, Section, best_block, count, feature_words
 from jaxlin.report.probe_page.tables import Column, Row, table
@@ -78,7 +78,7 @@ def _plot(block: Record, found: Record) -> Safe | None:
         names=("examples a class", f"{judged} accuracy, %"),
         label=f"{judged} accuracy against examples a class; the numbers are in the table below",
         x_ticks=[(x.at(size), f"{size:,.0f}") for size in sizes],
-        y_name=lambda value: tick_name(100.0 * value),
+        y_names=percent_names,
     )
     entries: list[tuple[str, Content]] = [("s0", "mean, and a standard deviation either way")]
     entries.append(("point faint", "single draws"))

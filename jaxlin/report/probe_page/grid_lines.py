@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxlin.report.probe_page import axes, charts
-from jaxlin.report.probe_page.axes import Axis, tick_name
+from jaxlin.report.probe_page.axes import Axis, percent_names, tick_name, tick_names
 from jaxlin.report.probe_page.markup import Content, Safe, element, prose, shortened
 from jaxlin.report.probe_page.reading import Record, feature_words, interval, setting, varying
 from jaxlin.report.words import number, percent
@@ -102,7 +102,7 @@ def _plot(record: Record, lines: Sequence[Line], measure: _Measure) -> Safe | No
         names=("l2", measure.name),
         label=f"{measure.name} against l2, {len(lines)} lines; the numbers are in the table below",
         x_ticks=ticks,
-        y_name=tick_name if measure.is_log else lambda value: tick_name(100.0 * value),
+        y_names=tick_names if measure.is_log else percent_names,
     )
 
 

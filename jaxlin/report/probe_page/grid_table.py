@@ -120,4 +120,5 @@ def _has(grid: Record, name: str) -> bool:
     if name == "95 % interval":
         low, high = grid.get("validation_accuracy_low"), grid.get("validation_accuracy_high")
         return low is not None and high is not None and any(end is not None for end in low)
-    return grid.get(name.replace(" ", "_")) is not None
+    values = grid.get(name.replace(" ", "_"))
+    return values is not None and any(value is not None for value in values)

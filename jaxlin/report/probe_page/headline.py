@@ -88,8 +88,9 @@ def _done(record: Record) -> Content:
     words: list[Content] = [
         f"A {loss_words(settings)} probe of {count(block['num_features'], 'feature')} for ",
         f"{count(len(data['classes']), 'class', 'classes')}. ",
-        f"Of {count(len(grid['l2']), 'setting')} the one with l2 = {setting(best['l2'])} ",
-        f"(scikit-learn's C = {setting(best['C'])}), features {features}, had the best ",
+        f"Of {count(len(grid['l2']), 'setting')} the one with l2 = {setting(best['l2'])}",
+        "" if best.get("C") is None else f" (scikit-learn's C = {setting(best['C'])})",
+        f", features {features}, had the best ",
         f"{settings.get('select_by', 'accuracy')} on ",
         f"{count(held_out['examples'], 'validation example')}. " if held_out else "validation. ",
     ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from jaxlin.report.probe_page import axes, charts
-from jaxlin.report.probe_page.axes import Axis, tick_name
+from jaxlin.report.probe_page.axes import Axis, percent_names, tick_names
 from jaxlin.report.probe_page.markup import Content, Safe, element, prose
 from jaxlin.report.probe_page.reading import Record, Section, best_block, rounded_gap
 from jaxlin.report.probe_page.tables import facts
-from jaxlin.report.words import duration, number
+from jaxlin.report.words import duration
 
 _FEW = 20
 
@@ -34,7 +33,7 @@ def proof(record: Record) -> Section | None:
         rows.append(("passes over the data", f"{refit['passes']:,}"))
     if refit.get("seconds") is not None:
         rows.append(("time", duration(refit["seconds"])))
-    content += [facts(rows) if rows else None, _curves(refit.get("history"))]
+    content += [facts(rows) if rows else None, _curves(refit)]
     return Section("proof", "Certificate and final fit", content)
 
 
@@ -51,7 +50,8 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
-def _curves(history: Record | None) -> Safe | None:
+def _curves(refit: Record) -> Safe | None:
+    history = refit.get("history")
     if not history or len(history.get("objective") or []) < 2:
         return None
     frame = charts.Frame()
@@ -60,63 +60,30 @@ def _curves(history: Record | None) -> Safe | None:
     along = "passes over the data" if passes else "entry of the history"
     x = axes.covering(places, *frame.across)
     assert x is not None
-    objective, bound = history["objective"], history.get("lower_bound")
-    drawn = [_plot(frame, x, _objective(x, places, objective, bound, frame), along, "objective")]
+    objective, certificate = history["objective"], refit.get("certificate")
+    name, values = "objective", objective
+    if certificate and certificate.get("dual") is not None:
+        # By itself it is a line that soon looks level, whatever is left to do.
+        name = "objective, above the proved bound"
+        above = [None if v is None else v - certificate["dual"] for v in objective]
+        values = [v if v is not None and v > 0.0 else None for v in above]
+    y = axes.covering(values, *frame.upward, is_log=name != "objective")
+    drawn = [_plot(frame, x, y, places, values, (along, name))]
     accuracy = history.get("accuracy")
     if accuracy is not None:
         y = axes.covering(accuracy, *frame.upward, least=0.0, most=1.0)
-        marks = None if y is None else (_line(_places(x, y, places, accuracy)), y)
-        drawn.append(
-            _plot(
-                frame, x, marks, along, "train accuracy, %", lambda value: tick_name(100.0 * value)
-            )
-        )
-    entries: list[tuple[str, Content]] = [("s0 only-line", "the fit")]
-    if bound is not None:
-        entries.append(("s1 only-line", "proved: no weights have an objective below this"))
+        names = along, "train accuracy, %"
+        drawn.append(_plot(frame, x, y, places, accuracy, names, percent_names))
     return charts.figure(
         element("div", *drawn, class_="pair"),
-        charts.legend(entries),
-        caption="The final fit, from its first pass to its last.",
+        caption="The final fit, from the winner of the grid, where it starts, to its last pass.",
     )
-
-
-def _objective(
-    x: Axis, places: Sequence[float], objective: Sequence[float], bound: Any, frame: charts.Frame
-) -> tuple[Content, Axis] | None:
-    """The objective, and the best bound so far: what is proved once stays proved."""
-    seen = [value for value in objective if value is not None]
-    if not seen:
-        return None
-    best = _running_best(bound) if bound is not None else []
-    # A bound that has only just begun is far below all else: it may start outside.
-    floor = min(seen) - 0.5 * (max(seen) - min(seen))
-    values = [*seen, *(value for value in best if value is not None and value >= floor)]
-    positive = min(values) > 0.0 and max(values) > 20.0 * min(values)
-    y = axes.covering(values, *frame.upward, is_log=positive)
-    if y is None:
-        return None
-    marks: list[Content] = [_line(_places(x, y, places, objective))]
-    if best:
-        kept = [None if value is None or value < y.low else value for value in best]
-        marks.append(charts.steps(_places(x, y, places, kept), "s1"))
-    return marks, y
 
 
 def _line(places: list[tuple[float, float]]) -> Content:
     """The line of the fit; where its points are few, they are seen: between them nobody looked."""
     dots = [charts.dot(*place, "s0") for place in places] if len(places) <= _FEW else []
     return [charts.curve(places, "s0"), *dots]
-
-
-def _running_best(bound: list[float | None]) -> list[float | None]:
-    best: float | None = None
-    found: list[float | None] = []
-    for value in bound:
-        if value is not None and (best is None or value > best):
-            best = value
-        found.append(best)
-    return found
 
 
 def _places(
@@ -129,13 +96,15 @@ def _places(
 def _plot(
     frame: charts.Frame,
     x: Axis,
-    drawn: tuple[Content, Axis] | None,
-    along: str,
-    name: str,
-    y_name: Callable[[float], str] = number,
+    y: Axis | None,
+    places: Sequence[float],
+    values: Sequence[float | None],
+    names: tuple[str, str],
+    y_names: Callable[[Sequence[float]], list[str]] = tick_names,
 ) -> Safe | None:
-    if drawn is None:
+    """The values of the fit against its passes; None where there are none."""
+    if y is None:
         return None
-    marks, y = drawn
-    label = f"{name} of the final fit against {along}"
-    return charts.plot(frame, x, y, marks, names=(along, name), label=label, y_name=y_name)
+    label = f"{names[1]} of the final fit against {names[0]}"
+    marks = _line(_places(x, y, places, values))
+    return charts.plot(frame, x, y, marks, names=names, label=label, y_names=y_names)

@@ -18,7 +18,7 @@ _LOSSES = {
 }
 _SCALINGS = {
     "none": "as they are",
-    "unit": "scaled to size 1",
+    "unit": "divided by their largest value",
     "standardize": "standardised",
 }
 

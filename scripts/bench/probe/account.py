@@ -9,7 +9,7 @@ from bench.harness.tables import Section, ms, ratio
 from bench.harness.timing import median
 
 TITLE = "Probes and estimators"
-CAPTION = "Seconds of jaxlin's estimators and of scikit-learn's"
+CAPTION = "Seconds of jaxlin's estimators, of scikit-learn's, and of the command probe"
 
 
 def _iris(one: Mapping[str, Any]) -> Section:

@@ -24,6 +24,15 @@ def _bars(record: Mapping[str, Any]) -> list[tuple[str, dict[str, float]]]:
         peers = {name: peer["seconds"] for name, peer in one["peers"].items()}
         title = f"digits, 5 folds x {len(one['l2'])} l2"
         groups.append((title, {"jaxlin": median(one["seconds"])} | peers))
+    if "probe" in record:
+        one = record["probe"]
+        taken = {
+            "sweep to page, first run": one["first_seconds"],
+            "sweep to page, again": one["seconds"],
+            "few-shot draws, first run": one["few_shot_first_seconds"],
+            "few-shot draws, again": one["few_shot_seconds"],
+        }
+        groups.append((f"{one['source']}, jaxlin probe", taken))
     return groups
 
 
@@ -40,7 +49,7 @@ def picture(record: Mapping[str, Any], path: Path) -> None:
     for axes, (title, bars) in zip(panels, groups, strict=True):
         names, values = list(bars), list(bars.values())
         places = range(len(names))
-        colours = [_OWN if name == "jaxlin" else _OTHER for name in names]
+        colours = [_OTHER if name.startswith("sklearn") else _OWN for name in names]
         axes.barh(places, values, color=colours, height=0.6)
         axes.set_yticks(places, names)
         axes.invert_yaxis()
