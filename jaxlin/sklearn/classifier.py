@@ -30,7 +30,8 @@ class LinearClassifier(LinearEstimator):
       loss: `"softmax"`, `"svm"` (Weston and Watkins), `"crammer_singer"` or `"squared_svm"`
         (Weston and Watkins, squared).
       l2: not negative. 0 has no certificate, and need not have an optimum.
-      C: scikit-learn's and LIBLINEAR's, in place of l2; `np.inf` is l2 = 0.
+      C: scikit-learn's and LIBLINEAR's, in place of l2, where these have the loss: the Weston and
+        Watkins SVMs with two classes only. `np.inf` is l2 = 0.
       fit_intercept: whether there is a bias.
       class_weight: a dict of weights, `"balanced"`, or None.
       solver: `"auto"`; `"lbfgs"`; or `"newton"`, which small problems get by themselves.
@@ -136,7 +137,10 @@ class LinearClassifier(LinearEstimator):
             return float(self.l2)
         if np.isinf(self.C):
             return 0.0
-        return float(l2_of_C(self.C, num_examples=data.total_weight, num_classes=len(data.classes)))
+        return l2_of_C(
+            float(self.C), loss=LOSSES[self.loss], num_examples=data.total_weight,
+            num_classes=len(data.classes),
+        )  # fmt: skip
 
     def _fit_to(self, data: Training, l2: float, start: LinearParams | None) -> None:
         found = solve(

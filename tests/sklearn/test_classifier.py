@@ -50,12 +50,23 @@ def test_the_optimum_is_that_of_logistic_regression() -> None:
     [
         ("squared_svm", LinearSVC(C=0.7, fit_intercept=False, tol=1e-10, max_iter=100_000)),
         ("svm", LinearSVC(C=0.7, loss="hinge", fit_intercept=False, tol=1e-8, max_iter=100_000)),
+        (
+            "crammer_singer",
+            LinearSVC(C=0.7, multi_class="crammer_singer", fit_intercept=False, tol=1e-8,
+                      max_iter=100_000),
+        ),
     ],
-)
+)  # fmt: skip
 def test_the_optimum_is_that_of_linear_svc(loss: str, theirs: Any) -> None:
     theirs.fit(X[TWO], Y[TWO])
     ours = LinearClassifier(loss, C=0.7, fit_intercept=False, tol=1e-5).fit(X[TWO], Y[TWO])
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=3e-3)
+
+
+@pytest.mark.parametrize("loss", ["svm", "squared_svm"])
+def test_a_C_whose_optimum_nobody_else_has_is_refused(loss: str) -> None:
+    with pytest.raises(jaxlin.InputError, match="no C has the optimum of .* with 3 classes"):
+        LinearClassifier(loss, C=1.0).fit(X, Y)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "squared_svm"])
