@@ -35,10 +35,10 @@ def three_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_c_is_an_l2_of_the_examples_trained_on(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = Run(capsys, "train", source, *TRAIN, "--C", 2, "--json")
+    run = Run(capsys, "train", source, *TRAIN, "--C", 1, "--json")
     found = run.json
-    assert (found["l2"], found["C"], found["alpha"]) == (1 / 96, 2.0, None)
-    assert run.err.splitlines()[1] == "C = 2 is l2 = 0.01042 for 24 examples"
+    assert (found["l2"], found["C"], found["alpha"]) == (1 / 48, 1.0, None)
+    assert run.err.splitlines()[1] == "C = 1 is l2 = 0.02083 for 24 examples"
     content = Path("model.safetensors").read_bytes()
     assert jaxlin.load_model("model.safetensors").l2 == 1 / 48
     run = Run(capsys, "train", source, *TRAIN, "--l2", repr(1 / 48))
