@@ -53,10 +53,16 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
 
         Returns:
           (N, C); for two classes (N,), above 0 where the second is predicted.
+
+        Raises:
+          ValueError: X is not what it has to be; `jaxlin.InputError` where its scores are out of
+            the range of their dtype.
         """
         check_is_fitted(self)
         x = validate_data(self, known_features(X), accept_sparse="csr", reset=False)
-        scores = np.asarray(x @ self.coef_.T) + self.intercept_
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = np.asarray(x @ self.coef_.T) + self.intercept_
+        self._mend(scores, x)
         return scores.ravel() if self.coef_.shape[0] == 1 else scores
 
     def predict(self, X: Any) -> np.ndarray:
@@ -71,20 +77,48 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if self.probabilities == "calibrated":
             return self._calibrated(X)
-        return softmax(self._by_class(X), axis=1)
+        scores = self._by_class(X)
+        with np.errstate(over="ignore"):  # the difference of two scores, whose exponential is 0
+            return softmax(scores, axis=1)
 
     @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Their natural logarithms (N, C)."""
+        """Their natural logarithms (N, C); -inf where one is out of the range of their dtype."""
         check_is_fitted(self)
         if self.probabilities == "calibrated":
             with np.errstate(divide="ignore"):
                 return np.log(self._calibrated(X))
-        return log_softmax(self._by_class(X), axis=1)
+        scores = self._by_class(X)
+        with np.errstate(over="ignore"):
+            return log_softmax(scores, axis=1)
 
     def _by_class(self, X: Any) -> np.ndarray:
         scores = self.decision_function(X)
         return np.stack([np.zeros_like(scores), scores], axis=1) if scores.ndim == 1 else scores
+
+    def _mend(self, scores: np.ndarray, x: Any) -> None:
+        """Computes anew, in float64, what came out of range on the way, as sums of products do.
+
+        Args:
+          scores: (N, C) or (N, 1), changed.
+          x: features (N, D), checked.
+
+        Raises:
+          InputError: a score is out of the range of its dtype.
+        """
+        rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if not len(rows):
+            return
+        some = x[rows].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            exact = np.asarray(some @ self.coef_.T.astype(np.float64)) + self.intercept_
+            scores[rows] = exact
+        wrong = rows[~np.isfinite(scores[rows]).all(axis=1)]
+        if len(wrong):
+            raise InputError(
+                f"X is too large in row {wrong[0]}: a score of it is out of the range of "
+                f"{scores.dtype}. Scale the features, or give them as float64."
+            )
 
     def _calibrated(self, X: Any) -> np.ndarray:
         if not hasattr(self, "calibrator_"):

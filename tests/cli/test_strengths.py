@@ -123,9 +123,7 @@ def test_the_help_has_the_three_of_them(command: str, capsys: pytest.CaptureFixt
     assert "[default: 0.0001]" in words or "[default: 1e-6:1e-1:6]" in words
 
 
-def test_a_C_that_is_two_l2s_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_C_that_is_two_l2s_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "two.csv").write_text("x,label\n" + "1,a\n2,b\n3,a\n4,b\n" * 5)
     losses = ("--loss", "softmax,crammer-singer")
     run = Run(capsys, "sweep", tmp_path / "two.csv", "--label-column", "label", "--C", "1", *losses)
