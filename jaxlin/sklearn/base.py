@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
-from jaxlin.sklearn.inputs import known_features
+from jaxlin.sklearn.calibration import fit_calibrator
+from jaxlin.sklearn.inputs import Training, known_features
 
 
 def _gives_probabilities(estimator: Any) -> bool:
@@ -35,6 +36,8 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
 
     loss: str
     probabilities: str | None
+    fit_intercept: bool
+    warm_start: bool
     coef_: np.ndarray
     intercept_: np.ndarray
     classes_: np.ndarray
@@ -142,12 +145,20 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         self.coef_, self.intercept_, self.classes_ = W, b, classes
         self.__dict__.pop("calibrator_", None)  # it was of the parameters before
 
-    def _kept_params(self, classes: np.ndarray, num_features: int, bias: bool) -> LinearParams:
-        """The parameters of the last fit, one row a class, NumPy: where a warm start starts.
+    def _calibrate(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Probabilities for what was just fitted to these, where they are asked for."""
+        if self.probabilities == "calibrated":
+            self.calibrator_ = fit_calibrator(self, X, y, sample_weight)
+
+    def _start_for(self, data: Training) -> LinearParams | None:
+        """Where a warm start starts: the last fit's parameters, one row a class, NumPy.
 
         Raises:
           InputError: they are of other classes or features.
         """
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return None
+        classes, num_features = data.classes, data.shape[1]
         rows = 1 if len(classes) == 2 else len(classes)
         same = np.array_equal(self.classes_, classes)
         if not same or self.coef_.shape != (rows, num_features):
@@ -159,4 +170,4 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         W, b = self.coef_, self.intercept_
         if rows == 1:
             W, b = np.concatenate([-0.5 * W, 0.5 * W]), np.concatenate([-0.5 * b, 0.5 * b])
-        return LinearParams(W, b if bias else None)  # pyright: ignore[reportArgumentType]
+        return LinearParams(W, b if self.fit_intercept else None)  # pyright: ignore[reportArgumentType]

@@ -334,3 +334,35 @@ def test_calibration_is_of_the_last_fit_alone() -> None:
     model.set_params(probabilities=None).fit(X, Y[::-1])
     with pytest.raises(InputError, match="no calibrated probabilities"):
         model.set_params(probabilities="calibrated").predict_proba(X)
+
+
+@pytest.mark.parametrize("of", [Tensor, jnp.asarray], ids=["DLPack", "JAX"])
+@pytest.mark.parametrize("estimator", EVERY)
+def test_tensors_are_calibrated_as_arrays_are(estimator: Any, of: Any) -> None:
+    x, weight = X.astype(np.float32), np.ones(12, np.float32)
+    make = estimator(**({"l2s": [0.1], "cv": 3} if estimator is LinearClassifierCV else {}))
+    make.set_params(loss="squared_svm", probabilities="calibrated")
+    expected = make.fit(x, Y, weight).predict_proba(x)
+    found = make.fit(of(x), of(Y), of(weight)).predict_proba(of(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", [LinearClassifier, MinibatchClassifier])
+def test_folds_of_a_calibration_are_no_more_than_a_class_has_examples(estimator: Any) -> None:
+    model = estimator("squared_svm", probabilities="calibrated")
+    labels = Y.copy()
+    labels[:3] = 2
+    model.fit(X, labels)
+    assert len(model.calibrator_.cv) == 3
+    labels[1:3] = 1
+    with pytest.raises(InputError, match=r"2 examples of every class.*; class 2 has 1. Leave that"):
+        model.fit(X, labels)
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+def test_every_split_of_a_calibration_needs_every_class() -> None:
+    labels = Y.copy()
+    labels[0] = 2
+    model = LinearClassifierCV("squared_svm", l2s=[0.1], cv=2, probabilities="calibrated")
+    with pytest.raises(InputError, match=r"split 0 of cv has none of class 2\. Choose other splits"):
+        model.fit(X, labels)
