@@ -70,6 +70,9 @@ FEATURES = [
     (X[:5], ValueError, "inconsistent numbers of samples"),
     ([[1.0], [1.0, 2.0]] * 6, ValueError, "inhomogeneous"),
     (np.full((12, 3), "text"), ValueError, "could not convert string|numeric"),
+    (np.full((12, 3), "1.5"), ValueError, "numeric"),
+    (np.where(X > 1.0, None, X), ValueError, "Input X contains NaN"),
+    (pd.DataFrame(X).round().astype("Int64").mask(X > 1.0), ValueError, "(?i)nan?"),
     (np.ma.masked_array(X, X > 1), InputError, "masked array"),
     (scipy.sparse.csr_array(changed(np.nan)), ValueError, "Input X contains NaN"),
     (damaged(12, 0), InputError, "row index 12 is outside of 0..11"),
@@ -127,6 +130,9 @@ WITHOUT_CHANGE = {
     "DLPack": Tensor(X),
     "csr": scipy.sparse.csr_array(X),
     "csc": scipy.sparse.csc_matrix(X),
+    "csr, unsorted": scipy.sparse.csr_array(
+        (X[:, ::-1].ravel(), np.tile([2, 1, 0], 12), np.arange(0, 37, 3)), shape=X.shape
+    ),
     "coo with duplicates": scipy.sparse.coo_array(
         (np.concatenate([X.ravel(), X.ravel()]) / 2, np.tile(np.indices(X.shape).reshape(2, -1), 2))
     ),
@@ -261,7 +267,7 @@ def test_weights_that_are_refused(estimator: Any, weight: np.ndarray, words: str
 
 PARAMETERS = [
     *({"class_weight": value} for value in ({2: 1.0}, {0: -1.0}, {0: np.nan}, {0: "1"})),
-    *({"l2": value} for value in (-1.0, np.nan, "1", None)),
+    *({"l2": value} for value in (-1.0, np.nan, np.inf, "1", None)),
     *({"random_state": value} for value in (-1, 2**63, "seed")),
     {"loss": "hinge"},
     {"dtype": "float16"},
@@ -357,6 +363,18 @@ def test_folds_of_a_calibration_are_no_more_than_a_class_has_examples(estimator:
     labels[1:3] = 1
     with pytest.raises(InputError, match=r"2 examples of every class.*; class 2 has 1. Leave that"):
         model.fit(X, labels)
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+@pytest.mark.parametrize("estimator", EVERY)
+def test_features_that_say_nothing_and_a_class_of_one_example_fit(estimator: Any) -> None:
+    x, labels = X.copy(), Y.copy()
+    x[:, 0], x[:, 1], labels[3] = 0.0, 7.0, 2
+    model = estimator(random_state=2**32 - 1).fit(x, labels)
+    assert np.isfinite(model.coef_).all()
+    assert not model.coef_[:, 0].any()
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert np.isfinite(model.predict_proba(x)).all()
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
