@@ -54,4 +54,4 @@ def too_large(params: LinearParams, rows: Any, limit: float) -> np.ndarray:
         sums = np.abs(np.asarray(rows, np.float64)) @ W.T
         if params.b is not None:
             sums += np.abs(np.asarray(params.b, np.float64))
-    return ~(sums <= limit).all(axis=1)
+    return np.logical_not((sums <= limit).all(axis=1))

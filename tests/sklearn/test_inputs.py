@@ -53,8 +53,8 @@ def csr_with(index: int) -> scipy.sparse.csr_array:
     return matrix
 
 
-def changed(value: Any) -> np.ndarray:
-    wrong = X.copy()
+def changed(value: Any, dtype: Any = float) -> np.ndarray:
+    wrong = X.astype(dtype)
     wrong[3, 1] = value
     return wrong
 
@@ -71,7 +71,7 @@ FEATURES = [
     ([[1.0], [1.0, 2.0]] * 6, ValueError, "inhomogeneous"),
     (np.full((12, 3), "text"), ValueError, "could not convert string|numeric"),
     (np.full((12, 3), "1.5"), ValueError, "numeric"),
-    (np.where(X > 1.0, None, X), ValueError, "Input X contains NaN"),
+    (changed(None, object), ValueError, "Input X contains NaN"),
     (pd.DataFrame(X).round().astype("Int64").mask(X > 1.0), ValueError, "(?i)nan?"),
     (np.ma.masked_array(X, X > 1), InputError, "masked array"),
     (scipy.sparse.csr_array(changed(np.nan)), ValueError, "Input X contains NaN"),
