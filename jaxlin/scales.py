@@ -9,7 +9,8 @@ row `w = W_1 - W_0` of two classes. At the optimum the rows of W sum to 0, so th
     mean loss + r / 2 * ||rows||^2,    r = 2 l2, and of two classes with a single row r = l2.
 
 * `C`, of `LogisticRegression`, `LinearSVC` and LIBLINEAR: the sum of the losses is multiplied with
-  it, so that `C = 1 / (r N)`. With sample weights N is their sum.
+  it, so that `C = 1 / (r N)`. With sample weights N is their sum. Crammer and Singer's SVM keeps a
+  row a class of two classes as well.
 * `alpha`, of `SGDClassifier` with two classes: r; with sample weights r times their mean.
 * `weight_decay`, of PyTorch's optimisers and `optax.add_decayed_weights`: r, on W alone.
 * `lambda_1`, of Cyanure: r; its squared hinge carries a 1/2 too, and there it is r / 2.
@@ -41,8 +42,9 @@ _SUMS_OVER_CLASSES = (WestonWatkinsHinge, SquaredWestonWatkinsHinge)
 def l2_of_C(C: Any, *, loss: Loss | None = None, num_examples: Any, num_classes: int) -> float:
     """The l2 with the optimum that `LogisticRegression`, `LinearSVC` or LIBLINEAR has with C.
 
-    `l2 = 1 / (2 C N)`, and of two classes `1 / (C N)`. `LinearSVC(multi_class="crammer_singer")`
-    keeps two rows of two classes as well: there it is `1 / (2 C N)` whatever their number.
+    `l2 = 1 / (2 C N)`, and of two classes `1 / (C N)`: except that `crammer_singer_hinge` is
+    `LinearSVC(multi_class="crammer_singer")`, which keeps two rows of two classes as well. That of
+    two classes with a single row, `LinearSVC(loss="hinge")`, is `weston_watkins_hinge`.
 
     Args:
       C: positive.
@@ -65,7 +67,8 @@ def l2_of_C(C: Any, *, loss: Loss | None = None, num_examples: Any, num_classes:
         raise InputError("C must be a positive, finite number, got inf. Without penalty l2 is 0.")
     C = check_positive("C", C)
     N = check_positive("num_examples", num_examples)
-    l2 = _in_range("l2", 1.0 / N / C / _rows(num_classes), f"C = {C:g} with num_examples = {N:g}")
+    rows = _rows_with_C(loss, num_classes)
+    l2 = _in_range("l2", 1.0 / N / C / rows, f"C = {C:g} with num_examples = {N:g}")
     _check_C_is_shared(loss, num_classes, f"l2 = {l2:.6g}")
     return l2
 
@@ -88,7 +91,7 @@ def C_of_l2(l2: Any, *, loss: Loss | None = None, num_examples: Any, num_classes
     """
     if isinstance(l2, float | int) and l2 == 0.0:
         raise InputError("l2 = 0 has no C: scikit-learn takes C=np.inf where there is no penalty.")
-    r = check_positive("l2", l2) * _rows(num_classes)
+    r = check_positive("l2", l2) * _rows_with_C(loss, num_classes)
     N = check_positive("num_examples", num_examples)
     C = _in_range("C", 1.0 / N / r, f"l2 = {l2:g} with num_examples = {N:g}")
     _check_C_is_shared(loss, num_classes, f"C = {C:.6g}")
@@ -227,6 +230,12 @@ def cyanure_of_l2(l2: Any, *, loss: Loss | None = None, num_classes: int) -> flo
 def _rows(num_classes: Any) -> float:
     """What r is over l2, where two classes share a single row."""
     return 1.0 if check_count("num_classes", num_classes, least=2) == 2 else 2.0
+
+
+def _rows_with_C(loss: Any, num_classes: Any) -> float:
+    """What r is over l2 in the libraries that have a C."""
+    rows = _rows(num_classes)
+    return 2.0 if isinstance(loss, CrammerSingerHinge) else rows
 
 
 def _decayed_rows(one_row: Any) -> float:

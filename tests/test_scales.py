@@ -92,10 +92,6 @@ def test_the_svm_of_two_classes_has_our_optimum(loss: str, weighted: bool) -> No
     given, name = problem(2, weighted), SVMS[loss]
     best = optimum(name, 2, False, weighted)
     C = scales.C_of_l2(L2, loss=LOSSES[name], num_examples=given.total, num_classes=2)
-    # One loss, whether the wrong classes are added up or the worst is taken.
-    if loss == "hinge":
-        worst = losses.crammer_singer_hinge
-        assert scales.C_of_l2(L2, loss=worst, num_examples=given.total, num_classes=2) == C
     settings: dict[str, Any] = {"dual": loss == "hinge", "tol": 1e-10, "max_iter": 10**6}
     model = LinearSVC(loss=loss, C=C, fit_intercept=False, random_state=0, **settings)
     W, _ = as_ours(model.fit(X, given.labels, sample_weight=given.weight))
@@ -105,12 +101,11 @@ def test_the_svm_of_two_classes_has_our_optimum(loss: str, weighted: bool) -> No
 
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_crammer_and_singers_svm_has_our_optimum(num_classes: int) -> None:
-    """It keeps a row a class, of two classes as well: there C is half of what it is elsewhere."""
+    """It keeps a row a class, of two classes as well."""
     given, best = problem(num_classes), optimum("crammer_singer", num_classes, False)
     C = scales.C_of_l2(
         L2, loss=losses.crammer_singer_hinge, num_examples=len(X), num_classes=num_classes
     )
-    C = C / 2.0 if num_classes == 2 else C
     model = LinearSVC(multi_class="crammer_singer", C=C, fit_intercept=False, tol=1e-8,
                       max_iter=10**6, random_state=0)  # fmt: skip
     W, _ = as_ours(model.fit(X, given.labels))
@@ -195,7 +190,6 @@ def squared_hinge(margin: np.ndarray) -> np.ndarray:
 ONE_ROW: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": logistic,
     "weston_watkins": hinge,
-    "crammer_singer": hinge,
     "squared_weston_watkins": squared_hinge,
 }
 
@@ -213,20 +207,22 @@ def test_objectives_of_a_single_row_are_multiples_of_ours(name: str, weighted: b
     mean = given.total / len(X)
     alpha = scales.alpha_of_l2(L2, loss=loss, num_classes=2, mean_weight=mean)
     assert each.mean() + alpha / 2 * square == pytest.approx(mean * ours, rel=1e-12)
-    if weighted or name in ("weston_watkins", "crammer_singer"):  # which Cyanure has not
+    if weighted or name == "weston_watkins":  # which Cyanure has not
         return
     lambda_1 = scales.cyanure_of_l2(L2, loss=loss, num_classes=2)
     half = 0.5 if name == "squared_weston_watkins" else 1.0
     assert half * each.mean() + lambda_1 / 2 * square == pytest.approx(half * ours, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["softmax", "crammer_singer"])
-def test_objectives_of_a_row_a_class_are_multiples_of_ours(name: str) -> None:
-    given, loss = problem(3), LOSSES[name]
-    W = np.random.default_rng(2).normal(size=(3, X.shape[1]))
+@pytest.mark.parametrize(
+    ("name", "num_classes"), [("softmax", 3), ("crammer_singer", 3), ("crammer_singer", 2)]
+)
+def test_objectives_of_a_row_a_class_are_multiples_of_ours(name: str, num_classes: int) -> None:
+    given, loss = problem(num_classes), LOSSES[name]
+    W = np.random.default_rng(2).normal(size=(num_classes, X.shape[1]))
     each = oracles.values(name, X @ W.T, given.labels)
     square, ours = float(np.sum(W * W)), objective(name, W, None, given)
-    C = scales.C_of_l2(L2, loss=loss, num_examples=len(X), num_classes=3)
+    C = scales.C_of_l2(L2, loss=loss, num_examples=len(X), num_classes=num_classes)
     assert C * each.sum() + square / 2 == pytest.approx(C * len(X) * ours, rel=1e-12)
     if name == "softmax":
         lambda_1 = scales.cyanure_of_l2(L2, loss=loss, num_classes=3)

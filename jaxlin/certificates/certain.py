@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlin import checks, conjugates
+from jaxlin.arrays import check_two_dimensional, numeric_array
 from jaxlin.certificates.bias_shift import MOST_CLASSES, examples_looked_at, largest_falls
 from jaxlin.certificates.certificate import Certificate, as_features
 from jaxlin.certificates.dual_points import wide
@@ -89,10 +90,12 @@ def _bias_falls(
     scaling: Scaling | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A point among the examples, and how far each lead can fall there."""
+    examples = numeric_array(examples, "examples")
+    check_two_dimensional(examples, "examples")
     weight = checks.as_sample_weight(sample_weight, len(examples))
     shares = weight / weight.sum()
     rows = examples_looked_at(len(examples), params.num_classes)
-    some = as_features(np.asarray(examples[rows]), params.num_features)
+    some = as_features(np.asarray(examples[rows]), params.num_features, "examples")
     x = np.asarray(wide(some, scaling))
     center = x.mean(axis=0)
     scores = x @ np.asarray(params.W).T + (0.0 if params.b is None else np.asarray(params.b))

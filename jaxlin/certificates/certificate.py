@@ -56,7 +56,8 @@ class Certificate:
         return math.sqrt(max(self.gap, 0.0) / self.l2)
 
 
-def as_features(x: Any, num_features: int) -> jax.Array:
+def as_features(x: Any, num_features: int, name: str = "X") -> jax.Array:
     """Checked features; those of 32 bits stay so in memory, like all that are narrower."""
     narrow = getattr(x, "dtype", None) == np.float32
-    return checks.as_features(x, jnp.float32 if narrow else jnp.float64, num_features=num_features)
+    dtype = jnp.float32 if narrow else jnp.float64
+    return checks.as_features(x, dtype, name=name, num_features=num_features)

@@ -95,7 +95,7 @@ def as_l2(
 
     Raises:
       InputError: they have no such optimum on that scale.
-      click.UsageError: an l2 is too large.
+      click.UsageError: an l2 is too large, or another one for each loss.
     """
     if scale == "l2":
         return list(values)
@@ -106,8 +106,12 @@ def as_l2(
             return scales.l2_of_alpha(value, loss=loss, num_classes=num_classes)
         return scales.l2_of_C(value, loss=loss, num_examples=num_examples, num_classes=num_classes)
 
-    # Which loss it is decides whether there is an l2, not what it is.
-    (l2s, *_) = ([convert(value, loss) for value in values] for loss in losses)
+    l2s, *others = ([convert(value, loss) for value in values] for loss in losses)
+    if any(other != l2s for other in others):
+        raise click.UsageError(
+            f"--{scale} weighs the penalty of two classes differently for crammer-singer than for "
+            "the other losses, as scikit-learn does. Sweep it by itself, or give --l2."
+        )
     for value, l2 in zip(values, l2s, strict=True):
         if l2 >= NOT_NEGATIVE.high:
             raise click.UsageError(

@@ -48,8 +48,9 @@ def split_rows(
     if len(alone):
         label = alone[0] if classes is None else shortened(classes[alone[0]])
         raise InputError(
-            f"a stratified split needs 2 examples of every class; class {label} has 1. Set nothing "
-            "apart (a share of 0), or give the other examples in a file of their own."
+            f"a stratified split needs 2 examples of every class; class {label} has 1. Leave that "
+            "class out, give what is to be set apart in a file of its own, or set nothing apart (a "
+            "share of 0)."
         )
     num_classes = int(np.count_nonzero(counts))
     apart = int(share) if is_count else int(np.ceil(share * len(labels)))

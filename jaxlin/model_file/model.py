@@ -17,6 +17,7 @@ from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams, scores
 from jaxlin.model_file import fields
 from jaxlin.model_file.fields import Label, label_array
+from jaxlin.model_file.reach import Reach, too_large
 from jaxlin.model_file.steps import unit_rows
 from jaxlin.precision import float64_scope
 from jaxlin.row_blocks import BLOCK_ROWS
@@ -104,11 +105,9 @@ class Model:
 
         Raises:
           InputError: x is not what it has to be, has another number of features, or is so large
-            that a score is NaN.
+            that products of W and x are out of range.
         """
-        values = self._by_blocks(x, _block_scores)
-        self._check_numbers(np.isnan(values).any(axis=1))
-        return values
+        return self._by_blocks(x, _block_scores)
 
     def predict(self, x: Any) -> np.ndarray:
         """The class of each row: the one with the highest score, the first among equals.
@@ -121,11 +120,9 @@ class Model:
 
         Raises:
           InputError: x is not what it has to be, has another number of features, or is so large
-            that a score is NaN.
+            that products of W and x are out of range.
         """
-        codes = self._by_blocks(x, _block_classes)
-        self._check_numbers(codes < 0)
-        return label_array(self.classes)[codes]
+        return label_array(self.classes)[self._by_blocks(x, _block_classes)]
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Model:
@@ -231,12 +228,21 @@ class Model:
 
         write_archive(self, path)
 
-    def _check_numbers(self, is_nan: Any) -> None:
-        """Refuses rows with a score that is no number."""
-        if np.any(is_nan):
+    @functools.cached_property
+    def _reach(self) -> Reach:
+        return Reach.of(self.params)
+
+    def _check_range(self, features: jax.Array, start: int) -> None:
+        """Refuses rows of the block at `start` whose scores can go out of range."""
+        rows = features[start : start + BLOCK_ROWS]
+        with float64_scope(True):
+            if self.normalize_rows:
+                rows = unit_rows(rows.astype(self.params.W.dtype))
+            is_wrong = too_large(self.params, rows, self._reach.limit)
+        if is_wrong.any():
             raise InputError(
-                f"X is too large in row {int(np.argmax(is_nan))}: products of W and X are beyond "
-                f"{self.params.W.dtype}, and a score would be NaN."
+                f"X is too large in row {start + int(np.argmax(is_wrong))}: products of W and X "
+                f"are beyond {self.params.W.dtype}, and so may its scores be."
             )
 
     def _by_blocks(self, x: Any, function: Any) -> np.ndarray:
@@ -249,24 +255,28 @@ class Model:
             for start in range(0, num_rows, BLOCK_ROWS):
                 # The last block is moved back to end with the data: one shape, compiled once.
                 moved = np.int32(max(0, min(start, num_rows - BLOCK_ROWS)))
-                block = np.asarray(function(self.params, features, moved, self.normalize_rows))
-                result.append(block[start - int(moved) :])
+                block, largest = function(self.params, features, moved, self.normalize_rows)
+                if not self._reach.is_within(float(largest)):
+                    self._check_range(features, start)
+                result.append(np.asarray(block)[start - int(moved) :])
             return np.concatenate(result)
 
 
 @functools.partial(jax.jit, static_argnums=3)
 def _block_scores(
     params: LinearParams, features: jax.Array, start: jax.Array, normalize_rows: bool
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
+    """The scores of a block of rows, and the largest |feature| that W is multiplied with."""
     size = min(len(features), BLOCK_ROWS)
     rows = jax.lax.dynamic_slice_in_dim(features, start, size).astype(params.W.dtype)
-    return scores(params, unit_rows(rows) if normalize_rows else rows)
+    rows = unit_rows(rows) if normalize_rows else rows
+    return scores(params, rows), jnp.max(jnp.abs(rows))
 
 
 @functools.partial(jax.jit, static_argnums=3)
 def _block_classes(
     params: LinearParams, features: jax.Array, start: jax.Array, normalize_rows: bool
-) -> jax.Array:
-    """The class of each row, -1 where a score is NaN."""
-    values = _block_scores(params, features, start, normalize_rows)
-    return jnp.where(jnp.isnan(values).any(axis=-1), -1, jnp.argmax(values, axis=-1))
+) -> tuple[jax.Array, jax.Array]:
+    """Their classes, and the largest |feature|."""
+    values, largest = _block_scores(params, features, start, normalize_rows)
+    return jnp.argmax(values, axis=-1), largest

@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
-from jaxlin.sklearn.inputs import known_features
+from jaxlin.sklearn.calibration import fit_calibrator
+from jaxlin.sklearn.inputs import Training, known_features
 
 
 def _gives_probabilities(estimator: Any) -> bool:
@@ -35,6 +36,8 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
 
     loss: str
     probabilities: str | None
+    fit_intercept: bool
+    warm_start: bool
     coef_: np.ndarray
     intercept_: np.ndarray
     classes_: np.ndarray
@@ -53,10 +56,16 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
 
         Returns:
           (N, C); for two classes (N,), above 0 where the second is predicted.
+
+        Raises:
+          ValueError: X is not what it has to be; `jaxlin.InputError` where its scores are out of
+            the range of their dtype.
         """
         check_is_fitted(self)
         x = validate_data(self, known_features(X), accept_sparse="csr", reset=False)
-        scores = np.asarray(x @ self.coef_.T) + self.intercept_
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = np.asarray(x @ self.coef_.T) + self.intercept_
+        self._mend(scores, x)
         return scores.ravel() if self.coef_.shape[0] == 1 else scores
 
     def predict(self, X: Any) -> np.ndarray:
@@ -71,20 +80,48 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if self.probabilities == "calibrated":
             return self._calibrated(X)
-        return softmax(self._by_class(X), axis=1)
+        scores = self._by_class(X)
+        with np.errstate(over="ignore"):  # the difference of two scores, whose exponential is 0
+            return softmax(scores, axis=1)
 
     @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Their natural logarithms (N, C)."""
+        """Their natural logarithms (N, C); -inf where one is out of the range of their dtype."""
         check_is_fitted(self)
         if self.probabilities == "calibrated":
             with np.errstate(divide="ignore"):
                 return np.log(self._calibrated(X))
-        return log_softmax(self._by_class(X), axis=1)
+        scores = self._by_class(X)
+        with np.errstate(over="ignore"):
+            return log_softmax(scores, axis=1)
 
     def _by_class(self, X: Any) -> np.ndarray:
         scores = self.decision_function(X)
         return np.stack([np.zeros_like(scores), scores], axis=1) if scores.ndim == 1 else scores
+
+    def _mend(self, scores: np.ndarray, x: Any) -> None:
+        """Computes anew, in float64, what came out of range on the way, as sums of products do.
+
+        Args:
+          scores: (N, C) or (N, 1), changed.
+          x: features (N, D), checked.
+
+        Raises:
+          InputError: a score is out of the range of its dtype.
+        """
+        rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if not len(rows):
+            return
+        some = x[rows].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            exact = np.asarray(some @ self.coef_.T.astype(np.float64)) + self.intercept_
+            scores[rows] = exact
+        wrong = rows[~np.isfinite(scores[rows]).all(axis=1)]
+        if len(wrong):
+            raise InputError(
+                f"X is too large in row {wrong[0]}: a score of it is out of the range of "
+                f"{scores.dtype}. Scale the features, or give them as float64."
+            )
 
     def _calibrated(self, X: Any) -> np.ndarray:
         if not hasattr(self, "calibrator_"):
@@ -108,12 +145,20 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         self.coef_, self.intercept_, self.classes_ = W, b, classes
         self.__dict__.pop("calibrator_", None)  # it was of the parameters before
 
-    def _kept_params(self, classes: np.ndarray, num_features: int, bias: bool) -> LinearParams:
-        """The parameters of the last fit, one row a class, NumPy: where a warm start starts.
+    def _calibrate(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Probabilities for what was just fitted to these, where they are asked for."""
+        if self.probabilities == "calibrated":
+            self.calibrator_ = fit_calibrator(self, X, y, sample_weight)
+
+    def _start_for(self, data: Training) -> LinearParams | None:
+        """Where a warm start starts: the last fit's parameters, one row a class, NumPy.
 
         Raises:
           InputError: they are of other classes or features.
         """
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return None
+        classes, num_features = data.classes, data.shape[1]
         rows = 1 if len(classes) == 2 else len(classes)
         same = np.array_equal(self.classes_, classes)
         if not same or self.coef_.shape != (rows, num_features):
@@ -125,4 +170,4 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         W, b = self.coef_, self.intercept_
         if rows == 1:
             W, b = np.concatenate([-0.5 * W, 0.5 * W]), np.concatenate([-0.5 * b, 0.5 * b])
-        return LinearParams(W, b if bias else None)  # pyright: ignore[reportArgumentType]
+        return LinearParams(W, b if self.fit_intercept else None)  # pyright: ignore[reportArgumentType]

@@ -13,7 +13,6 @@ from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
 from jaxlin.scales import l2_of_C
 from jaxlin.sklearn.base import LinearEstimator
-from jaxlin.sklearn.calibration import fit_calibrator
 from jaxlin.sklearn.inputs import Training, training_of
 from jaxlin.sklearn.parameters import L2, LOSSES, SHARED, TO_OPTIMUM, seed_of
 from jaxlin.sklearn.solving import solve, warn_unless_converged
@@ -30,7 +29,8 @@ class LinearClassifier(LinearEstimator):
       loss: `"softmax"`, `"svm"` (Weston and Watkins), `"crammer_singer"` or `"squared_svm"`
         (Weston and Watkins, squared).
       l2: not negative. 0 has no certificate, and need not have an optimum.
-      C: scikit-learn's and LIBLINEAR's, in place of l2; `np.inf` is l2 = 0.
+      C: scikit-learn's and LIBLINEAR's, in place of l2, where these have the loss: the Weston and
+        Watkins SVMs with two classes only. `np.inf` is l2 = 0.
       fit_intercept: whether there is a bias.
       class_weight: a dict of weights, `"balanced"`, or None.
       solver: `"auto"`; `"lbfgs"`; or `"newton"`, which small problems get by themselves.
@@ -43,7 +43,7 @@ class LinearClassifier(LinearEstimator):
       dtype: float32 or float64, to compute in and of `coef_`. None is that of X; integers of up to
         16 bits are computed in float32, wider ones in float64.
       probabilities: `"calibrated"` gives the SVM losses probabilities, by temperature scaling on
-        scores of rows held out (five more fits).
+        scores of rows held out (a fit for each of up to five stratified folds, and one more).
 
     Attributes:
       coef_: (C, D); for two classes (1, D), the weights of the second less those of the first.
@@ -122,13 +122,10 @@ class LinearClassifier(LinearEstimator):
         """
         self._validate_params()
         data = training_of(self, X, y, sample_weight)
-        start = None
-        if self.warm_start and hasattr(self, "coef_"):
-            start = self._kept_params(data.classes, data.shape[1], self.fit_intercept)
+        start = self._start_for(data)
         l2 = self._l2_for(data)
         self._fit_to(data, l2, start)
-        if self.probabilities == "calibrated":
-            self.calibrator_ = fit_calibrator(self, X, y, sample_weight)
+        self._calibrate(X, y, sample_weight)
         return self
 
     def _l2_for(self, data: Training) -> float:
@@ -136,7 +133,10 @@ class LinearClassifier(LinearEstimator):
             return float(self.l2)
         if np.isinf(self.C):
             return 0.0
-        return float(l2_of_C(self.C, num_examples=data.total_weight, num_classes=len(data.classes)))
+        return l2_of_C(
+            float(self.C), loss=LOSSES[self.loss], num_examples=data.total_weight,
+            num_classes=len(data.classes),
+        )  # fmt: skip
 
     def _fit_to(self, data: Training, l2: float, start: LinearParams | None) -> None:
         found = solve(

@@ -40,7 +40,7 @@ class LinearClassifierCV(LinearEstimator):
       max_iter: the same.
       random_state: the same.
       dtype: the same.
-      probabilities: the same.
+      probabilities: the same; by the splits of `cv` where these hold out each row once.
 
     Attributes:
       l2_: the best.
@@ -127,7 +127,10 @@ class LinearClassifierCV(LinearEstimator):
         l2s, labels = self._values(), data.all_codes
         splitter: Any = check_cv(self.cv, labels, classifier=True)
         places = np.zeros((len(labels), 1))  # a splitter counts the rows, and looks no further
-        splits = among_kept(list(splitter.split(places, labels, groups)), data)
+        chosen = list(splitter.split(places, labels, groups))
+        splits = among_kept(chosen, data)
+        is_calibrated = self.probabilities == "calibrated"
+        folds = _folds_of(chosen, labels, groups) if is_calibrated else None
         loss, seed = LOSSES[self.loss], seed_of(self.random_state)
         most = None if self.max_iter is None else max(1, self.max_iter)
         self.scores_ = held_out_scores(
@@ -144,13 +147,12 @@ class LinearClassifierCV(LinearEstimator):
         self.n_iter_ = np.array([found.steps], np.int32)
         self.certificate_, self.outcome_ = found.certificate, found.outcome
         warn_unless_converged(found.outcome)
-        if self.probabilities == "calibrated":
+        if is_calibrated:
             winner = LinearClassifier(
                 self.loss, l2=self.l2_, fit_intercept=self.fit_intercept,
                 class_weight=self.class_weight, solver=self.solver, tol=self.tol,
                 max_iter=self.max_iter, random_state=seed, dtype=self.dtype,
             )  # fmt: skip
-            folds = self.cv if isinstance(self.cv, Integral) else 5
             self.calibrator_ = fit_calibrator(winner, X, y, sample_weight, folds)
         return self
 
@@ -167,3 +169,22 @@ class LinearClassifierCV(LinearEstimator):
                 f"{self.l2s!r:.200}."
             )
         return values
+
+
+def _folds_of(splits: list[Any], labels: np.ndarray, groups: Any) -> list[Any] | None:
+    """The splits to calibrate by, where each row is held out once; None for the usual folds.
+
+    Raises:
+      InputError: there are groups, which the usual folds would not keep together.
+    """
+    held_out = np.zeros(len(labels), int)
+    for _, test in splits:
+        np.add.at(held_out, test, 1)
+    if (held_out == 1).all():
+        return splits
+    if groups is not None:
+        raise InputError(
+            "probabilities='calibrated' needs a cv that holds out each row once: folds that keep "
+            "the groups together are made by GroupKFold and StratifiedGroupKFold."
+        )
+    return None

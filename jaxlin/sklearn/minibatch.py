@@ -13,7 +13,6 @@ from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
 from jaxlin.sklearn.base import LinearEstimator
-from jaxlin.sklearn.calibration import fit_calibrator
 from jaxlin.sklearn.epochs import Progress, padded_rows, run_epochs
 from jaxlin.sklearn.inputs import (
     Training,
@@ -134,16 +133,13 @@ class MinibatchClassifier(LinearEstimator):
         """
         self._validate_params()
         data = training_of(self, X, y, sample_weight)
-        start = None
-        if self.warm_start and hasattr(self, "coef_"):
-            start = self._kept_params(data.classes, data.shape[1], self.fit_intercept)
+        start = self._start_for(data)
         num_rows = len(data.codes)
         epochs = suggested_epochs(num_rows, self.batch_size) if self.epochs is None else self.epochs
         rate, seed = self._rate_for(data), seed_of(self.random_state)
         steps = -(-num_rows // min(self.batch_size, num_rows)) * epochs
         self._train(data, None, start, rate, seed, count=epochs, total_steps=float(steps))
-        if self.probabilities == "calibrated":
-            self.calibrator_ = fit_calibrator(self, X, y, sample_weight)
+        self._calibrate(X, y, sample_weight)
         return self
 
     def partial_fit(

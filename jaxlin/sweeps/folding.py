@@ -43,9 +43,13 @@ def fold_numbers(folds: Any, labels: np.ndarray, key: jax.Array) -> np.ndarray:
     counts = np.bincount(labels)
     rare = np.flatnonzero((counts > 0) & (counts < count))
     if len(rare):
+        rarest = min(rare, key=lambda label: counts[label])
+        most = counts[rarest]
+        # Fewer than 2 folds there are not.
+        advice = f"Pass at most {most}" if most > 1 else "Leave that class out, pass validation="
         raise InputError(
-            f"folds={count} needs {count} examples of every class; class {rare[0]} has "
-            f"{counts[rare[0]]}. Pass fewer, or the fold of each example, an array (N,)."
+            f"folds={count} needs {count} examples of every class; class {rarest} has {most}. "
+            f"{advice}, or the fold of each example, an array (N,)."
         )
     from sklearn.model_selection import StratifiedKFold
 

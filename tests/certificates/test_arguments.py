@@ -7,11 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import jaxlin
 from jaxlin import losses
-from jaxlin.certificates import duality_gap
+from jaxlin.certificates import certain_predictions, duality_gap
 from jaxlin.certificates.bounds import certified
 from jaxlin.certificates.dual_points import Given, measure
 from jaxlin.precision import float64_scope
@@ -50,6 +51,26 @@ def test_params_must_be_finite(wrong: float) -> None:
     objective = jaxlin.Objective(losses.softmax_cross_entropy, 0.1)
     with pytest.raises(jaxlin.InputError, match="NaN or infinity"):
         duality_gap(objective, params_of(np.full((C, D), wrong), None), x, labels)
+
+
+def test_examples_are_taken_in_any_form_or_named() -> None:
+    x, labels, _ = random_problem()
+    softmax, l2 = losses.softmax_cross_entropy, 10.0
+    params = params_of(np.zeros((C, D)), np.zeros(C))
+    proof = duality_gap(jaxlin.Objective(softmax, l2), params, x, labels)
+    expected = certain_predictions(proof, params, x, examples=np.asarray(x))
+    for examples in (np.asarray(x).tolist(), pd.DataFrame(np.asarray(x))):
+        found = certain_predictions(proof, params, x, examples=examples)
+        np.testing.assert_array_equal(found, expected)
+    for examples, words in (
+        ([["a"] * D] * N, "could not convert string"),
+        (np.asarray(x)[0], "Expected 2D array"),
+        (np.asarray(x)[:, 1:].tolist(), f"examples has {D - 1} features, but {D} features"),
+        (np.full((N, D), np.nan), "examples contains NaN"),
+        (3, "Expected 2D array"),
+    ):
+        with pytest.raises(jaxlin.InputError, match=words):
+            certain_predictions(proof, params, x, examples=examples)
 
 
 def programs() -> int:

@@ -35,10 +35,10 @@ def three_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_c_is_an_l2_of_the_examples_trained_on(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = Run(capsys, "train", source, *TRAIN, "--C", 2, "--json")
+    run = Run(capsys, "train", source, *TRAIN, "--C", 1, "--json")
     found = run.json
-    assert (found["l2"], found["C"], found["alpha"]) == (1 / 48, 2.0, None)
-    assert run.err.splitlines()[1] == "C = 2 is l2 = 0.02083 for 24 examples"
+    assert (found["l2"], found["C"], found["alpha"]) == (1 / 48, 1.0, None)
+    assert run.err.splitlines()[1] == "C = 1 is l2 = 0.02083 for 24 examples"
     content = Path("model.safetensors").read_bytes()
     assert jaxlin.load_model("model.safetensors").l2 == 1 / 48
     run = Run(capsys, "train", source, *TRAIN, "--l2", repr(1 / 48))
@@ -121,3 +121,11 @@ def test_the_help_has_the_three_of_them(command: str, capsys: pytest.CaptureFixt
         assert f" {option} " in words
     assert "1/(2 C N)" in words
     assert "[default: 0.0001]" in words or "[default: 1e-6:1e-1:6]" in words
+
+
+def test_a_C_that_is_two_l2s_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "two.csv").write_text("x,label\n" + "1,a\n2,b\n3,a\n4,b\n" * 5)
+    losses = ("--loss", "softmax,crammer-singer")
+    run = Run(capsys, "sweep", tmp_path / "two.csv", "--label-column", "label", "--C", "1", *losses)
+    assert run.code == 2
+    assert "Sweep it by itself, or give --l2" in run.err

@@ -50,12 +50,23 @@ def test_the_optimum_is_that_of_logistic_regression() -> None:
     [
         ("squared_svm", LinearSVC(C=0.7, fit_intercept=False, tol=1e-10, max_iter=100_000)),
         ("svm", LinearSVC(C=0.7, loss="hinge", fit_intercept=False, tol=1e-8, max_iter=100_000)),
+        (
+            "crammer_singer",
+            LinearSVC(C=0.7, multi_class="crammer_singer", fit_intercept=False, tol=1e-8,
+                      max_iter=100_000),
+        ),
     ],
-)
+)  # fmt: skip
 def test_the_optimum_is_that_of_linear_svc(loss: str, theirs: Any) -> None:
     theirs.fit(X[TWO], Y[TWO])
     ours = LinearClassifier(loss, C=0.7, fit_intercept=False, tol=1e-5).fit(X[TWO], Y[TWO])
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=3e-3)
+
+
+@pytest.mark.parametrize("loss", ["svm", "squared_svm"])
+def test_a_C_whose_optimum_nobody_else_has_is_refused(loss: str) -> None:
+    with pytest.raises(jaxlin.InputError, match=r"no C has the optimum of .* with 3 classes"):
+        LinearClassifier(loss, C=1.0).fit(X, Y)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "squared_svm"])
@@ -101,6 +112,27 @@ def test_calibrated_probabilities_are_those_of_the_scores_at_a_temperature() -> 
     np.testing.assert_allclose(probabilities, softmax(calibrator.beta_ * scores, axis=1))
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(probabilities))
     np.testing.assert_array_equal(model.predict(X), model.classes_[probabilities.argmax(axis=1)])
+
+
+def test_scores_near_the_end_of_float32_are_right_or_refused() -> None:
+    model = LinearClassifier(dtype="float32").fit(X.astype(np.float32), Y)
+    model.coef_ = np.zeros((3, 4), np.float32)
+    model.coef_[0, :2] = 3e38, -3e38
+    model.coef_[1, 2], model.coef_[2, 2] = 3e38, -3e38
+    x = np.zeros((3, 4), np.float32)
+    x[0, :2], x[1, :2], x[2, 2] = (3.0, 3.0), (1.0, 1.5), 1.0
+    # The products of the first two rows are out of range, and what they sum to is not.
+    expected = [[0.0, 0.0, 0.0], [-1.5e38, 0.0, 0.0], [0.0, 3e38, -3e38]]
+    scores = model.decision_function(x) - model.intercept_
+    np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-6)
+    probabilities = model.predict_proba(x)
+    np.testing.assert_allclose(probabilities[1:, 0], 0.0)
+    np.testing.assert_array_equal(probabilities[2], [0.0, 1.0, 0.0])
+    assert model.predict_log_proba(x)[2].tolist() == pytest.approx([-3e38, 0.0, -np.inf])
+    x[1, 0] = 3.0
+    for method in (model.predict, model.predict_proba):
+        with pytest.raises(jaxlin.InputError, match=r"too large in row 1: .* range of float32"):
+            method(x)
 
 
 def test_without_penalty_there_is_no_certificate_and_it_says_so() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.model_selection import (
     GroupKFold,
+    GroupShuffleSplit,
     ShuffleSplit,
     StratifiedKFold,
     cross_val_score,
@@ -108,6 +110,21 @@ def test_there_are_45_values_unless_others_are_given() -> None:
 def test_the_winner_can_be_calibrated() -> None:
     model = LinearClassifierCV("squared_svm", l2s=L2S, cv=3, probabilities="calibrated").fit(X, Y)
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+
+
+def test_groups_are_kept_together_in_calibration_too() -> None:
+    groups = np.arange(len(Y)) // 10
+    cv = GroupKFold(3)
+    options: dict[str, Any] = {"l2s": L2S[1:2], "probabilities": "calibrated"}
+    model = LinearClassifierCV("squared_svm", cv=cv, **options).fit(X, Y, groups=groups)
+    winner = LinearClassifier("squared_svm", l2=model.l2_)
+    make: Any = CalibratedClassifierCV  # its types know no False
+    expected = make(winner, method="temperature", cv=list(cv.split(X, Y, groups)), ensemble=False)
+    expected.fit(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X))
+    some = LinearClassifierCV("squared_svm", cv=GroupShuffleSplit(2, random_state=0), **options)
+    with pytest.raises(jaxlin.InputError, match=r"holds out each row once: .* GroupKFold"):
+        some.fit(X, Y, groups=groups)
 
 
 @pytest.mark.parametrize("select_by", ["accuracy", "loss"])

@@ -53,8 +53,8 @@ def csr_with(index: int) -> scipy.sparse.csr_array:
     return matrix
 
 
-def changed(value: Any) -> np.ndarray:
-    wrong = X.copy()
+def changed(value: Any, dtype: Any = float) -> np.ndarray:
+    wrong = X.astype(dtype)
     wrong[3, 1] = value
     return wrong
 
@@ -70,6 +70,9 @@ FEATURES = [
     (X[:5], ValueError, "inconsistent numbers of samples"),
     ([[1.0], [1.0, 2.0]] * 6, ValueError, "inhomogeneous"),
     (np.full((12, 3), "text"), ValueError, "could not convert string|numeric"),
+    (np.full((12, 3), "1.5"), ValueError, "numeric"),
+    (changed(None, object), ValueError, "Input X contains NaN"),
+    (pd.DataFrame(X).round().astype("Int64").mask(X > 1.0), ValueError, "(?i)nan?"),
     (np.ma.masked_array(X, X > 1), InputError, "masked array"),
     (scipy.sparse.csr_array(changed(np.nan)), ValueError, "Input X contains NaN"),
     (damaged(12, 0), InputError, "row index 12 is outside of 0..11"),
@@ -127,6 +130,9 @@ WITHOUT_CHANGE = {
     "DLPack": Tensor(X),
     "csr": scipy.sparse.csr_array(X),
     "csc": scipy.sparse.csc_matrix(X),
+    "csr, unsorted": scipy.sparse.csr_array(
+        (X[:, ::-1].ravel(), np.tile([2, 1, 0], 12), np.arange(0, 37, 3)), shape=X.shape
+    ),
     "coo with duplicates": scipy.sparse.coo_array(
         (np.concatenate([X.ravel(), X.ravel()]) / 2, np.tile(np.indices(X.shape).reshape(2, -1), 2))
     ),
@@ -261,7 +267,7 @@ def test_weights_that_are_refused(estimator: Any, weight: np.ndarray, words: str
 
 PARAMETERS = [
     *({"class_weight": value} for value in ({2: 1.0}, {0: -1.0}, {0: np.nan}, {0: "1"})),
-    *({"l2": value} for value in (-1.0, np.nan, "1", None)),
+    *({"l2": value} for value in (-1.0, np.nan, np.inf, "1", None)),
     *({"random_state": value} for value in (-1, 2**63, "seed")),
     {"loss": "hinge"},
     {"dtype": "float16"},
@@ -334,3 +340,47 @@ def test_calibration_is_of_the_last_fit_alone() -> None:
     model.set_params(probabilities=None).fit(X, Y[::-1])
     with pytest.raises(InputError, match="no calibrated probabilities"):
         model.set_params(probabilities="calibrated").predict_proba(X)
+
+
+@pytest.mark.parametrize("of", [Tensor, jnp.asarray], ids=["DLPack", "JAX"])
+@pytest.mark.parametrize("estimator", EVERY)
+def test_tensors_are_calibrated_as_arrays_are(estimator: Any, of: Any) -> None:
+    x, weight = X.astype(np.float32), np.ones(12, np.float32)
+    make = estimator(**({"l2s": [0.1], "cv": 3} if estimator is LinearClassifierCV else {}))
+    make.set_params(loss="squared_svm", probabilities="calibrated")
+    expected = make.fit(x, Y, weight).predict_proba(x)
+    found = make.fit(of(x), of(Y), of(weight)).predict_proba(of(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", [LinearClassifier, MinibatchClassifier])
+def test_folds_of_a_calibration_are_no_more_than_a_class_has_examples(estimator: Any) -> None:
+    model = estimator("squared_svm", probabilities="calibrated")
+    labels = Y.copy()
+    labels[:3] = 2
+    model.fit(X, labels)
+    assert len(model.calibrator_.cv) == 3
+    labels[1:3] = 1
+    with pytest.raises(InputError, match=r"2 examples of every class.*; class 2 has 1. Leave that"):
+        model.fit(X, labels)
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+@pytest.mark.parametrize("estimator", EVERY)
+def test_features_that_say_nothing_and_a_class_of_one_example_fit(estimator: Any) -> None:
+    x, labels = X.copy(), Y.copy()
+    x[:, 0], x[:, 1], labels[3] = 0.0, 7.0, 2
+    model = estimator(random_state=2**32 - 1).fit(x, labels)
+    assert np.isfinite(model.coef_).all()
+    assert not model.coef_[:, 0].any()
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert np.isfinite(model.predict_proba(x)).all()
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+def test_every_split_of_a_calibration_needs_every_class() -> None:
+    labels = Y.copy()
+    labels[0] = 2
+    model = LinearClassifierCV("squared_svm", l2s=[0.1], cv=2, probabilities="calibrated")
+    with pytest.raises(InputError, match=r"split 0 of cv has none of class 2\. Choose"):
+        model.fit(X, labels)
