@@ -72,8 +72,8 @@ def cross_validation(repeats: int, points: int) -> dict[str, Any]:
       repeats: rounds; of scikit-learn one is enough, as it takes long.
       points: values of l2.
     """
-    x, y = load_digits(return_X_y=True)
-    x = x / 16.0
+    loaded: Any = load_digits(return_X_y=True)
+    x, y = loaded[0] / 16.0, loaded[1]
     l2s = np.geomspace(1e-6, 10.0, points)
     rows = len(y) * (_FOLDS - 1) / _FOLDS  # of a fold's model
     Cs = [scales.C_of_l2(l2, num_examples=rows, num_classes=10) for l2 in l2s]
@@ -82,7 +82,7 @@ def cross_validation(repeats: int, points: int) -> dict[str, Any]:
     again = [seconds(_quietly(lambda: own.fit(x, y))) for _ in range(repeats)]
     splits = list(StratifiedKFold(_FOLDS).split(x, y))
     bounds = sweep_subsets(
-        x, y, [train for train, _ in splits], loss=softmax_cross_entropy, l2=l2s, tol=1e-5,
+        x, y, [train for train, _ in splits], loss=softmax_cross_entropy, l2=l2s.tolist(), tol=1e-5,
         dtype=np.float64,
     )  # fmt: skip
     peers: dict[str, Any] = {}

@@ -97,7 +97,7 @@ def test_rows_that_are_kept_along_the_directions_change_nothing() -> None:
 def test_a_descent_lowers_for_every_platform(platform: str) -> None:
     data = problem()
     basis = basis_of(data, True)
-    terms = Terms(*(jnp.asarray(v) for v in (1e-2, 1.0, 1.0)))
+    terms = Terms(jnp.asarray(1e-2), jnp.asarray(1.0), jnp.asarray(1.0))
     zero, scores = jnp.zeros((3, 6)), jnp.zeros((3, 60))
     state = start(SOFTMAX, "float32", zero, scores, data, basis.center, terms)
     metric = metric_at(

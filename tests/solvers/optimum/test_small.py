@@ -107,6 +107,7 @@ def test_more_models_than_memory_is_meant_for_are_solved_in_parts(
 def test_to_rounding_the_gradient_is_zero_whatever_float32_does_on_the_way() -> None:
     with float64_scope(True):
         (found,) = fits("softmax", True, jnp.float64).standings([1e-4], TOL, target=TO_ROUNDING)
+    assert found.params.b is not None
     for weight, W, b in zip(WEIGHTS, found.params.W, found.params.b, strict=True):
         s = WIDE @ W.T + b
         p = np.exp(s - s.max(axis=1, keepdims=True))
