@@ -129,7 +129,7 @@ def _without_penalty(
 
 
 def _suits_newton(loss: Known, data: Training, bias: bool) -> bool:
-    size = len(data.classes) * (padded_size(data.shape[1]) + bias)
+    size = len(data.classes) * (data.shape[1] + bias)
     is_small = size <= LARGEST_SIZE and len(data.codes) * size * size <= _NEWTON_WORK
     return not conjugates.is_hinge(loss) and is_small
 

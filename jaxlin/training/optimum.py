@@ -157,9 +157,10 @@ def fit_to_optimum(
         solved = descent.solve(l2, tol, most_passes=most_passes, on_round=listener, dual=dual)
         found = account_of(solved, tol, descent, most_passes, listener.seen)
         found = found._replace(history=listener.counted_on(found.history))
-        if ended is not None and ended.certificate.relative_gap < found.certificate.relative_gap:
-            return ended
-        return found
+        if ended is None or found.outcome.kind == "stopped_by_callback":
+            return found
+        is_better = ended.certificate.relative_gap < found.certificate.relative_gap
+        return ended if is_better else found
 
 
 def is_held(basis: Basis) -> bool:

@@ -80,6 +80,7 @@ class SmallFits:
         data = Data(examples.x, examples.labels, examples.weight, scaling)
         x = seen_by_model(np.asarray(examples.x), scaling)
         self._start, self._weight, self._dtype = start, weight, dtype
+        self._num_rows = len(x)
         self._loss, self._has_bias = conjugates.known_conjugate(loss), start.b is not None
         self._rows = reduced(
             x, np.asarray(examples.labels), weight.mean(axis=0), start.num_classes, self._has_bias
@@ -124,7 +125,7 @@ class SmallFits:
           options: the others of it.
         """
         shape = (self._start.num_classes, self._start.num_features)
-        most = models_at_once(len(self._rows.labels), shape[1], shape[0], len(l2), own_rows=False)
+        most = models_at_once(self._num_rows, shape[1], shape[0], len(l2), own_rows=False)
         rows = jax.tree.map(jnp.asarray, self._rows)
         parts = []
         for places in equal_parts(len(self._weight), most):

@@ -29,7 +29,8 @@ def models_at_once(
     rows, wide = padded_rows(num_rows + 1), padded_size(num_features)
     size = min(rows, padded_size(num_features + 1))
     numbers = _ARRAYS * num_classes * rows + num_l2 * num_classes * (size + wide)
-    numbers += (wide + 3 * size) * rows if own_rows else 0
+    # Its rows and their coordinates, the way back, and copies of all while they are put together.
+    numbers += 2 * ((wide + 3 * size) * rows + wide * size) if own_rows else 0
     return max(1, _BUDGET // (8 * numbers))
 
 

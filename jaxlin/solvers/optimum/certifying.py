@@ -38,7 +38,14 @@ from jaxlin.solvers.optimum.metric import (
     rows_of_pair,
 )
 from jaxlin.solvers.optimum.passes import Data
-from jaxlin.solvers.optimum.roundings import Last, cost_of_rounding, finer, first_terms
+from jaxlin.solvers.optimum.roundings import (
+    Costs,
+    Last,
+    cost_of_rounding,
+    finer,
+    first_terms,
+    is_around_slopes,
+)
 from jaxlin.solvers.optimum.steps import (
     Point,
     State,
@@ -60,6 +67,10 @@ _STEPS_IN_A_METRIC = (8, 8, 24, 40)
 _NEAR = 2.0
 # Steps in a metric that bring the gap down by less than this have met the rounding of float32.
 _NO_PROGRESS = 0.7
+# Slopes are worth rounding a hinge around where the gap is at most this share of the objective.
+_MOST_GAP = 0.1
+# A power of two, so that the slopes stay what they are.
+_VERY_WIDE = 2.0**20
 Ending = Literal["certified", "out_of_steps", "stuck", "stopped"]
 
 
@@ -150,7 +161,7 @@ class Descent:
         self._kept: jax.Array | None = None
         self._found: list[tuple[float, float, Point]] = []  # l2, width and where, the last two
         self._start = params
-        self._best_dual = -np.inf
+        self._best_dual, self._how = -np.inf, ""
 
     def solve(
         self,
@@ -174,17 +185,20 @@ class Descent:
         self._products = self.dtype.name
         terms = self._first_terms(l2)
         state, metric = self._begin(terms)
-        self._best_dual = dual
+        self._best_dual, self._how = dual, ""
         before, rounds, steps, share = int(state.passes), [], 0, 0.5
+        last_cost = np.inf
         certificate = None
         ending: Ending = "out_of_steps"
         while True:
-            cost = cost_of_rounding(self.loss, state.scores, self.data, terms)
+            cost = self._cost(state, terms)
             value = max(float(state.value), 1e-300)
             is_last = cost <= 0.5 * tol * value
             # Where the rounding is still wide its own optimum is worth no more than its cost.
-            target = share * tol if is_last else 0.5 * cost / value
+            most_gap = _MOST_GAP if is_around_slopes(terms) else np.inf
+            target = share * tol if is_last else min(0.5 * cost / value, most_gap)
             terms = terms._replace(bend=self._bend(state, terms))
+            is_fresh = metric is None
             if metric is None:
                 state, metric = _afresh(state), self._metric(state, terms)
             gap_before, passes_before = self._gap(state, terms), int(state.passes) - before
@@ -205,7 +219,9 @@ class Descent:
                 break
             # Stuck is who does not move in a metric of this very place.
             is_there = gap <= target
-            is_stuck = bool(state.is_stuck) and passes <= passes_before + 1
+            is_stuck = is_fresh and bool(state.is_stuck) and passes <= passes_before + 1
+            cost, value = self._cost(state, terms), max(float(state.value), 1e-300)
+            is_last = is_last and cost <= 0.5 * tol * value
             if is_there and is_last:
                 certificate = self._certificate(state, terms)
                 if certificate.relative_gap <= tol:
@@ -222,11 +238,13 @@ class Descent:
                 if self._products != "float64":
                     self._products, share = "float64", max(share, 0.1)
                     state = self._restart(state, terms)
-            if is_there and (not is_last or share < 0.5) and self._is_hinge:
-                width, value = float(terms.width), float(state.value)
-                terms = finer(self.loss, state.scores, value, self.data, terms, share * tol)
+            has_time = passes + 1 < most_passes
+            if is_there and (not is_last or share < 0.5) and self._is_hinge and has_time:
+                width, old = float(terms.width), Costs(cost / value, last_cost / value)
+                terms = finer(self.loss, state.scores, self.data, terms, share * tol, old)
                 # As wide as before, the second derivative is about what it was.
                 is_alike = float(terms.width) == width and self._products == products
+                last_cost = cost
                 metric = last_metric if is_alike else None
                 state = self._renewed(state, terms, remembers=is_alike)
                 steps = 0
@@ -295,6 +313,9 @@ class Descent:
             jnp.asarray(remembers),
         )  # fmt: skip
 
+    def _cost(self, state: State, terms: Terms) -> float:
+        return cost_of_rounding(self.loss, state.scores, self.data, terms)
+
     def _metric(self, state: State, terms: Terms) -> Metric:
         bend, l2 = float(terms.bend), float(terms.l2)
         rank = coupled_rank(self._variances, bend, l2, state.theta.shape[0])
@@ -352,13 +373,17 @@ class Descent:
         exact, data = self._exact_params(state), self.data
         given = Given(exact, data.x, data.labels, data.weight, data.scaling)
         l2, width = float(terms.l2), float(terms.width)
-        widths = [0.5 * width, width] if self._is_hinge else None
-        around = None if terms.around is None else terms.around.beta.T
+        widths, around = [0.5 * width, width] if self._is_hinge else None, None
+        if terms.around is not None and is_around_slopes(terms):
+            # Rounded over much more, the slopes are those that it is rounded around.
+            widths, around = [width, _VERY_WIDE * width], terms.around.beta.T
         found = certified(self.loss, given, l2, widths=widths, around=around)
-        self._best_dual = max(self._best_dual, found.dual)
+        if found.dual > self._best_dual:
+            self._best_dual, self._how = found.dual, found.how
         primal = found.primal
         if self.dtype != jnp.float64:
             rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), self._params(state))
             square = l2 * float(jnp.sum(rounded.W * rounded.W))
             primal = float(exact_loss(self.loss, rounded, data)) + square
-        return dataclasses.replace(found, primal=primal, dual=self._best_dual)
+        how = self._how or found.how
+        return dataclasses.replace(found, primal=primal, dual=self._best_dual, how=how)

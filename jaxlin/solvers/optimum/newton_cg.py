@@ -290,7 +290,9 @@ class _Problem:
 
     def with_absent(self, at: Point) -> jax.Array:
         """The parameters, the bias of a class that may have no part so low that it has none."""
-        own = jnp.min(jnp.sum(jnp.where(self.is_label, at.scores, 0.0), axis=0))
+        # Rows of weight 0 may be the absent class's own: it would then follow itself downwards.
+        own = jnp.sum(jnp.where(self.is_label, at.scores, 0.0), axis=0)
+        own = jnp.min(jnp.where(self.weight > 0.0, own, jnp.inf))
         far = _FAR if isinstance(self.loss, SoftmaxCrossEntropy) else self.loss.margin
         last = jnp.where(self.allowed, at.theta[:, -1], own - far)
         theta = jnp.where(self.allowed[:, None], at.theta, 0.0)

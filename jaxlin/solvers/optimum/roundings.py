@@ -23,8 +23,10 @@ from jaxlin.solvers.optimum.steps import Terms, multipliers_at
 
 # Of the margin: where a hinge starts, and how much narrower it is each time at the most and least.
 _FIRST_WIDTH, _NARROWER, _LEAST_NARROWER = 2.0, 0.3, 0.7
-# Of the margin: from here on it is rounded around its slopes.
+# Of the margin: from here on it is rounded around its slopes, and narrower still, by so much, where
+# that brings what the rounding costs down by less than this.
 _FINE_ENOUGH = 0.02
+_NARROWER_AROUND, _BRINGS = 0.25, 2.0
 # The cost of a rounding around zero falls about as this power of its width.
 _COST_POWER = 1.25
 # Where a hinge starts again for another l2: not below this multiple of its last width, and with a
@@ -76,22 +78,40 @@ def _cost(loss: Known, scores: jax.Array, data: Data, width: float) -> float:
     return float(rounding_cost(loss, scores, data, jnp.asarray(width, jnp.float64)))
 
 
+class Costs(NamedTuple):
+    """What the rounding adds to the gap, as a share of the objective: now, and of the last one."""
+
+    now: float
+    before: float
+
+
+def is_around_slopes(terms: Terms) -> bool:
+    """Whether a hinge is rounded around anything else than zero."""
+    return terms.around is not None and float(terms.around.square) > 0.0
+
+
 def finer(
-    loss: Known, scores: jax.Array, value: float, data: Data, terms: Terms, tol: float
+    loss: Known, scores: jax.Array, data: Data, terms: Terms, tol: float, costs: Costs
 ) -> Terms:
     """A rounding that costs less, at the optimum of the last: narrower, or around its slopes.
 
     Args:
       loss: a hinge.
       scores: of that optimum (C, N).
-      value: of the objective there.
       data: what is fitted.
       terms: of the last rounding.
       tol: the relative gap that is wanted in the end.
+      costs: of the last rounding, and of the one before.
     """
-    if float(terms.width) <= _FINE_ENOUGH * loss.margin:  # pyright: ignore[reportAttributeAccessIssue]
-        return terms._replace(around=multipliers_at(loss, scores, data, terms))
-    cost = cost_of_rounding(loss, scores, data, terms) / max(value, 1e-300)
-    wanted = (0.4 * tol / max(cost, 1e-300)) ** (1.0 / _COST_POWER)
-    factor = float(np.clip(wanted, _NARROWER, _LEAST_NARROWER))
-    return terms._replace(width=terms.width * factor)
+    margin, width = loss.margin, float(terms.width)  # pyright: ignore[reportAttributeAccessIssue]
+    if width <= _FINE_ENOUGH * margin:
+        is_slow = costs.now * _BRINGS > costs.before and width > conjugates.FINEST_WIDTH * margin
+        factor = _NARROWER_AROUND if is_slow else 1.0
+        around = multipliers_at(loss, scores, data, terms)
+        return terms._replace(around=around, width=terms.width * factor)
+    wanted = (0.4 * tol / max(costs.now, 1e-300)) ** (1.0 / _COST_POWER)
+    width *= float(np.clip(wanted, _NARROWER, _LEAST_NARROWER))
+    if width <= _FINE_ENOUGH * margin:
+        # A power of two: width times slopes is then exact, in whatever order it is computed.
+        width = 2.0 ** np.floor(np.log2(width))
+    return terms._replace(width=jnp.asarray(width, jnp.float64))

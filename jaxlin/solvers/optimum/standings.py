@@ -50,7 +50,8 @@ def better(one: Standing, other: Standing) -> Standing:
         gaps = [[proof.relative_gap for proof in now.certificates] for now in (one, other)]
     else:
         gaps = [one.found.gap, other.found.gap]
-    is_better = np.asarray(gaps[1]) < np.asarray(gaps[0])
+    gaps = np.nan_to_num(np.asarray(gaps, np.float64), nan=np.inf)
+    is_better = gaps[1] < gaps[0]
 
     def chosen(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.where(is_better.reshape((-1,) + (1,) * (a.ndim - 1)), b, a)

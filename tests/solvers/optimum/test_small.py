@@ -72,6 +72,18 @@ def test_every_gap_is_small_and_not_below_the_truth(name: str, bias: bool, dtype
             assert value - best <= proof.gap + 1e-9 * best
 
 
+def test_a_class_without_rows_keeps_its_place_along_a_long_path() -> None:
+    # Its own rows have weight 0: a bias that lay below those would go down with every strength.
+    with float64_scope(True):
+        found = fits("softmax", True, jnp.float64).standings(list(np.geomspace(1.0, 1e-6, 30)), TOL)
+    for of_l2 in found:
+        W, b = of_l2.params.W[2], of_l2.params.b[2]  # pyright: ignore[reportOptionalSubscript]
+        counts = WEIGHTS[2] > 0.0
+        own = (WIDE[counts] @ W.T + b)[np.arange(counts.sum()), LABELS[counts]]
+        np.testing.assert_allclose(W[1], 0.0, atol=1e-12)
+        assert own.min() - 60.0 < b[1] < own.min() - 20.0
+
+
 def test_more_models_than_memory_is_meant_for_are_solved_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
