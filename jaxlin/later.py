@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for.
+"""Names of a package, and its modules, that are imported when they are first asked for.
 
 `import jaxlin` should not take time for what a program may never use.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def attributes_from(package: str, places: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package whose names wait in its modules.
+    """The `__getattr__` of a package whose names wait in its modules, as these do themselves.
 
     Args:
       package: its dotted name.
@@ -20,10 +20,14 @@ def attributes_from(package: str, places: Mapping[str, tuple[str, ...]]) -> Call
     >>> find = attributes_from("jaxlin", {"errors": ("InputError",)})
     >>> find("InputError").__name__
     'InputError'
+    >>> find("errors").__name__
+    'jaxlin.errors'
     """
     modules = {name: module for module, names in places.items() for name in names}
 
     def find(name: str) -> Any:
+        if name in places:
+            return importlib.import_module(f"{package}.{name}")
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)

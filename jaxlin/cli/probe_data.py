@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from jaxlin import data
+from jaxlin.arrays import is_floating_dtype
 from jaxlin.cli.probe_files import Source, record_files, sources_of
 from jaxlin.data.labels import Label
 from jaxlin.data.loading import check_feature_names, encode_as
@@ -18,6 +19,8 @@ from jaxlin.data.readers.npy import check_labels, parse_npy
 from jaxlin.data.values import check_range
 from jaxlin.errors import DataFormatError, InputError
 from jaxlin.probe.problem import Block, Part, Problem
+
+_ROWS_LOOKED_AT = 64
 
 
 def load_problem(
@@ -64,6 +67,8 @@ class _Examples:
     def __init__(self, sources: list[Source], given: dict[str, Any]) -> None:
         self.sources, self.given = sources, given
         self.raws = [source.read(given, given["labels"]) for source in sources]
+        for source, raw in zip(sources, self.raws, strict=True):
+            _check_no_tokens(raw, source.path)
         self.arrays: list[dict[str, Any]] = [{"features": raw.x} for raw in self.raws]
         self.classes, self.codes = self._labels()
         self.parts: dict[str, Part] = {}
@@ -191,6 +196,25 @@ class _Examples:
 def _without(raw: RawData, column: int) -> RawData:
     names = tuple(name for place, name in enumerate(raw.feature_names or ()) if place != column)
     return RawData(raw.x, raw.labels, feature_names=names)
+
+
+def _check_no_tokens(raw: RawData, path: str) -> None:
+    """Raises `DataFormatError` for (N, T, D), which would be read as images.
+
+    Pixels have no negative numbers unless they were normalised, and activations have; the first
+    rows tell.
+    """
+    shape = raw.image_shape
+    if shape is None or len(shape) != 2 or not is_floating_dtype(raw.x.dtype):
+        return
+    if (np.asarray(raw.x[:_ROWS_LOOKED_AT]) < 0).any():
+        raise DataFormatError(
+            f"has features of shape (N, {shape[0]}, {shape[1]}) with negative numbers: these may "
+            "be tokens or patches (N, T, D), and a probe needs one row an example. Average over T, "
+            "x.mean(axis=1), or take the first, x[:, 0], or all, (N, T*D): "
+            "x.reshape(len(x), -1), as also of normalised images",
+            path=path,
+        )
 
 
 def _check_count(found: int, wanted: int, path: str, where: str) -> None:

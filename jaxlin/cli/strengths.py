@@ -49,7 +49,8 @@ def strength_options(
                     "--C",
                     type=kind(POSITIVE),
                     help="In place of --l2: C of scikit-learn and LIBLINEAR. l2 = 1/(2 C N) for N "
-                    "training examples, 1/(C N) for two classes.",
+                    "training examples; for two classes 1/(C N), but 1/(2 C N) with "
+                    "crammer-singer.",
                 ),
                 click.option(
                     "--alpha",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from jaxlin.data.builtin import BUILTIN
 from jaxlin.data.opening import read_start
@@ -66,7 +63,8 @@ def read(
       num_features: D. Svmlight text does not say it; other files must have as many.
       layer: which features, where a safetensors, Parquet or Arrow file has several
         (`feature_layers` gives their names).
-      feature_names: which columns of a table with names are features, where it has others too.
+      feature_names: which columns of a table with names are features, where it has others too;
+        nothing is asked of what is in those.
 
     Returns:
       `RawData`, in the dtype of the file.
@@ -81,11 +79,7 @@ def read(
     name = os.fspath(source)
     kind = kind_of(name)
     check_options(name, kind, labels=labels, label_column=label_column, layer=layer)
-    raw = read_kind(kind, name, labels, label_column, num_features, layer)
-    places = wanted_columns(raw.feature_names, feature_names)
-    if places is not None and feature_names is not None:
-        x, names = np.asarray(raw.x)[:, places], tuple(feature_names)
-        raw = dataclasses.replace(raw, x=x, feature_names=names)
+    raw = read_kind(kind, name, labels, label_column, num_features, layer, feature_names)
     check_finite(raw.x, name)
     if raw.test_x is not None:
         check_finite(raw.test_x, name, "the test set")
@@ -126,20 +120,6 @@ def check_options(name: str, kind: str, **options: Any) -> None:
             raise InputError(f"{option} is of no use for {name}, which is read as {_WORDS[kind]}.")
 
 
-def wanted_columns(names: Sequence[str] | None, wanted: Sequence[str] | None) -> list[int] | None:
-    """Where the wanted columns are in a table that has more than these; None for all of them.
-
-    >>> wanted_columns(["patient", "b", "a"], ["a", "b"]), wanted_columns(["b", "a"], ["a", "b"])
-    ([2, 1], None)
-    """
-    if names is None or wanted is None or len(names) <= len(wanted):
-        return None
-    found = list(names)
-    if any(found.count(name) != 1 for name in wanted):
-        return None
-    return [found.index(name) for name in wanted]
-
-
 def check_width(width: int, num_features: int | None, path: str) -> None:
     """Raises `DataFormatError` where there are not as many features as there have to be."""
     if num_features is not None and width != num_features:
@@ -153,6 +133,7 @@ def read_kind(
     label_column: str | int | None,
     num_features: int | None,
     layer: str | None,
+    feature_names: Sequence[str] | None,
 ) -> RawData:
     """What `read` gives for a kind of source, before it looks at the numbers."""
     if kind == "builtin":
@@ -166,11 +147,11 @@ def read_kind(
     if kind == "npy":
         return read_npy_pair(name, labels)
     if kind == "table":
-        return read_table(name, label_column)
+        return read_table(name, label_column, feature_names)
     if kind == "safetensors":
         return read_safetensors(name, label_column, layer, labels)
     if kind == "arrow":
-        return read_arrow(name, label_column, layer, labels)
+        return read_arrow(name, label_column, layer, labels, feature_names)
     return read_svmlight(name, num_features)
 
 

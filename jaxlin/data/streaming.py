@@ -13,7 +13,7 @@ from jaxlin.checks import check_count
 from jaxlin.data.readers.arrow import arrow_blocks
 from jaxlin.data.readers.svmlight import svmlight_blocks
 from jaxlin.data.readers.table import table_blocks
-from jaxlin.data.reading import check_options, check_width, kind_of, read_kind, wanted_columns
+from jaxlin.data.reading import check_options, check_width, kind_of, read_kind
 from jaxlin.data.values import check_finite
 from jaxlin.errors import DataFormatError, InputError
 from jaxlin.file_rows import FileRows, check_map
@@ -84,21 +84,18 @@ def stream(
         if kind == "svmlight":
             blocks = svmlight_blocks(name, num_features, block_rows)
         elif kind == "arrow":
-            blocks, names = arrow_blocks(name, label_column, layer, block_rows)
+            blocks, names = arrow_blocks(name, label_column, layer, block_rows, feature_names)
         else:
-            tables = table_blocks(name, label_column, block_rows)
+            tables = table_blocks(name, label_column, block_rows, feature_names)
             first = next(tables)
             blocks, names = (one.x for one in itertools.chain([first], tables)), first.names
     else:
-        raw = read_kind(kind, name, labels, label_column, num_features, layer)
+        raw = read_kind(kind, name, labels, label_column, num_features, layer, feature_names)
         if split == "test" and raw.test_x is None:
             raise _no_test(name)
         part = split or ("all" if raw.test_x is None else "test")
         x = raw.test_x if part == "test" else raw.x
         blocks, names = _parts(x, block_rows), raw.feature_names
-    places = wanted_columns(names, feature_names)
-    if places is not None and feature_names is not None:
-        blocks, names = (block[:, places] for block in blocks), tuple(feature_names)
     return RowStream(_checked(_regrouped(blocks, block_rows), num_features, name), part, names)
 
 

@@ -68,5 +68,5 @@ __getattr__ = attributes_from(
 
 
 def __dir__() -> list[str]:
-    """The public names, those that nobody has asked for yet as well."""
-    return __all__
+    """All names, those that nobody has asked for yet as well."""
+    return sorted({*globals(), *__all__})

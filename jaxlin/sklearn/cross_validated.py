@@ -35,9 +35,10 @@ class LinearClassifierCV(LinearEstimator):
       select_by: `"accuracy"` or `"loss"` of the rows held out. Ties go to the larger l2.
       fit_intercept: as of `LinearClassifier`, and so are all others.
       class_weight: the same.
-      solver: the same.
+      solver: the same of the winner; the folds keep to `"lbfgs"` alone, and are else solved as by
+        `"auto"`.
       tol: the same.
-      max_iter: the same.
+      max_iter: the same, of every fit; where fits to folds fall short, one warning says so.
       random_state: the same.
       dtype: the same.
       probabilities: the same; by the splits of `cv` where these hold out each row once.

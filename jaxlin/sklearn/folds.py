@@ -6,12 +6,14 @@ with the folds where every row is held out once, and with a validation set for e
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_softmax
+from sklearn.exceptions import ConvergenceWarning
 
 from jaxlin.conjugates import Known
 from jaxlin.errors import InputError
@@ -19,9 +21,11 @@ from jaxlin.linear import LinearParams
 from jaxlin.losses import SoftmaxCrossEntropy
 from jaxlin.precision import float64_scope
 from jaxlin.sklearn.inputs import Training
-from jaxlin.sklearn.small import small_fits
+from jaxlin.sklearn.small import FINEST_TOL, small_fits
 from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.optimum.small import MOST_STEPS
+from jaxlin.solvers.optimum.standings import is_there
+from jaxlin.sweeps.result import Sweep
 from jaxlin.sweeps.sweeping import sweep
 from jaxlin.training.optimum import usual_tol
 from jaxlin.training.small_fits import takes_small
@@ -35,6 +39,18 @@ class Split(NamedTuple):
 
     train: np.ndarray
     test: np.ndarray
+
+
+class _Scored(NamedTuple):
+    """What the splits say of the values of l2.
+
+    Attributes:
+      scores: (splits, L).
+      is_short: whether a fit ended before it was as near the optimum as was asked for (L,).
+    """
+
+    scores: np.ndarray
+    is_short: np.ndarray
 
 
 def among_kept(splits: Sequence[Any], data: Training) -> list[Split]:
@@ -83,7 +99,8 @@ def held_out_scores(
 ) -> np.ndarray:
     """The score of every value of l2 on the rows that each split holds out, (splits, L).
 
-    Accuracies, or losses where those are selected by.
+    Accuracies, or losses where those are selected by. Where fits ended short of `tol`, one
+    `ConvergenceWarning` says for how many values.
 
     Args:
       data: what to train on.
@@ -91,9 +108,9 @@ def held_out_scores(
       l2s: positive, in any order (L,).
       splits: of the rows.
       bias: whether there is a b.
-      solver: as for `jaxlin.sklearn.solving.solve`.
-      tol: likewise.
-      max_iter: likewise.
+      solver: `"lbfgs"`, or else what suits the problem; `"newton"` is for the winner alone.
+      tol: as for `jaxlin.sklearn.solving.solve`.
+      max_iter: likewise, at least 1.
       select_by: `"accuracy"` or `"loss"`.
       seed: of whatever is drawn.
     """
@@ -101,7 +118,33 @@ def held_out_scores(
     can_score = is_softmax or select_by == "accuracy"
     takes = takes_small(loss, len(data.codes), data.shape[1], data.shape[0])
     if solver != "lbfgs" and can_score and takes:
-        return _together(data, loss, l2s, splits, bias, tol, max_iter, select_by)
+        found = _together(data, loss, l2s, splits, bias, tol, max_iter, select_by)
+    else:
+        found = _swept(data, loss, l2s, splits, bias, solver, tol, max_iter, select_by, seed)
+    if found.is_short.any():
+        warnings.warn(
+            f"For {found.is_short.sum()} of {len(l2s)} values of l2 the fits that cv scores ended "
+            "before they were within tol of their optima: another l2 may be the best. Allow more "
+            "steps (max_iter), pass a larger tol, or scale the features.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return found.scores
+
+
+def _swept(
+    data: Training,
+    loss: Known,
+    l2s: np.ndarray,
+    splits: Sequence[Split],
+    bias: bool,
+    solver: str,
+    tol: float | None,
+    max_iter: int | None,
+    select_by: str,
+    seed: int,
+) -> _Scored:
+    """All values of l2 by sweeps."""
     lbfgs: Any = None
     if solver == "lbfgs" or max_iter is not None:
         lbfgs = LBFGS() if max_iter is None else LBFGS(passes=max_iter)
@@ -120,8 +163,13 @@ def held_out_scores(
         if numbers is not None and can_score_alike(data):
             found = sweep(data.x, data.codes, folds=numbers, sample_weight=data.weight, **shared)
             assert found.fold_scores is not None
-            return found.fold_scores[select_by].T
-        return np.stack([_of_split(data, loss, split, shared, select_by) for split in splits])
+            # Of the folds themselves it does not say; they have as many passes as all rows.
+            return _Scored(found.fold_scores[select_by].T, _is_short(found))
+        parts = [_of_split(data, loss, split, shared, select_by) for split in splits]
+        return _Scored(
+            np.stack([part.scores for part in parts]),
+            np.any([part.is_short for part in parts], axis=0),
+        )
 
 
 def fold_numbers_of(splits: Sequence[Split], num_rows: int) -> np.ndarray | None:
@@ -165,18 +213,23 @@ def can_score_alike(data: Training) -> bool:
 
 def _of_split(
     data: Training, loss: Known, split: Split, shared: dict[str, Any], select_by: str
-) -> np.ndarray:
-    """One split by a sweep with a validation set."""
+) -> _Scored:
+    """One split by a sweep with a validation set; scores (L,)."""
     train, test = split
     weight = None if data.weight is None else data.weight[train]
     found = sweep(data.x[train], data.codes[train], sample_weight=weight,
                   validation=(data.x[test], data.codes[test]), **shared)  # fmt: skip
     if data.score_weight is None:
-        return found.table[f"validation_{select_by}"]
+        return _Scored(found.table[f"validation_{select_by}"], _is_short(found))
     # A sweep's validation rows all count the same.
     W = np.asarray(found.params.W, np.float64)
     b = None if found.params.b is None else np.asarray(found.params.b, np.float64)
-    return _scores(data, loss, test, W, b, select_by)
+    return _Scored(_scores(data, loss, test, W, b, select_by), _is_short(found))
+
+
+def _is_short(found: Sweep) -> np.ndarray:
+    """Whether a setting's own model ended short of the optimum (S,)."""
+    return found.table["outcome"] != "converged"
 
 
 def _together(
@@ -188,13 +241,14 @@ def _together(
     tol: float | None,
     max_iter: int | None,
     select_by: str,
-) -> np.ndarray:
+) -> _Scored:
+    """All fits of a small problem at once."""
     weight = np.ones(len(data.codes)) if data.weight is None else data.weight
     weights = np.zeros((len(splits), len(weight)))
     for number, (train, _) in enumerate(splits):
         np.add.at(weights[number], train, weight[train])  # a row may be drawn twice
     order = np.argsort(-l2s, kind="stable")
-    tol = usual_tol(loss) if tol is None else float(tol)
+    tol = usual_tol(loss) if tol is None else max(float(tol), FINEST_TOL)
     with float64_scope(True):
         fits = small_fits(data, loss, weights, bias)
         found = fits.standings(
@@ -205,7 +259,9 @@ def _together(
         W = np.stack([one.params.W[number] for one in found])
         b = np.stack([np.asarray(one.params.b)[number] for one in found]) if bias else None
         scores[number, order] = _scores(data, loss, test, W, b, select_by)
-    return scores
+    is_short = np.empty(len(l2s), bool)
+    is_short[order] = [not is_there(one, tol) for one in found]
+    return _Scored(scores, is_short)
 
 
 def _scores(

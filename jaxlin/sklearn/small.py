@@ -20,7 +20,7 @@ from jaxlin.training.proof_sentences import newton_words, proof_sentence
 from jaxlin.training.small_fits import TO_ROUNDING, SmallFits, params_of
 
 # No certificate in float64 proves less.
-_FINEST_TOL = 1e-9
+FINEST_TOL = 1e-9
 
 
 class Found(NamedTuple):
@@ -63,7 +63,7 @@ def fit_small(
       start: None is zero.
     """
     weight = np.ones((1, len(data.codes))) if data.weight is None else data.weight[None]
-    tol = usual_tol(loss) if tol is None else max(float(tol), _FINEST_TOL)
+    tol = usual_tol(loss) if tol is None else max(float(tol), FINEST_TOL)
     with float64_scope(True):
         fits = small_fits(data, loss, weight, bias, start)
         (found,) = fits.standings([l2], tol, target=TO_ROUNDING, most_steps=max_iter or MOST_STEPS)

@@ -226,7 +226,8 @@ class _Run:
 
     def _tell(self, epoch: int, passes: int) -> bool:
         """Tells of a setting, after how many passes; gives whether it is to be the last."""
-        return self.progress.tell(epoch, passes, models=self.work.num_folds + 1, active=1)
+        most = max(passes, epoch)  # a way that counts products with the rows has no such limit
+        return self.progress.tell(epoch, most, models=self.work.num_folds + 1, active=1)
 
     def _scores(
         self, loss: Loss, rows: list[int], ended: list[list[ToOptimum]]

@@ -93,7 +93,8 @@ class Listener:
         passes, seconds = self._before[0] + row.passes, self._before[1] + row.seconds
         told = EpochReport(
             epoch=passes,
-            epochs=self._before[0] + self._most_passes,
+            # A way that counts products with the rows has no such limit.
+            epochs=max(self._before[0] + self._most_passes, passes),
             objective=row.objective,
             accuracy=row.accuracy,
             validation_loss=None if validation is None else float(validation.objective),

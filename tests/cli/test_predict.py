@@ -145,6 +145,22 @@ def test_names_of_columns_must_be_those_of_training(
     assert "has 2 features, but 3 are expected" in run.err
 
 
+def test_of_columns_that_the_model_does_not_know_nothing_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = jaxlin.LinearParams(jnp.asarray(W))
+    found = jaxlin.Model(
+        params, classes=CLASSES, loss="softmax_cross_entropy", feature_names=("a", "b", "c")
+    )
+    jaxlin.save_model(tmp_path / "m", found)
+    (tmp_path / "d.csv").write_text(",c,patient,a,b\n0,3,A12,1,-2\n")  # as pandas counts rows
+    columns = {"c": [3.0], "patient": ["A12"], "a": [1.0], "b": [-2.0], "visits": [[1, 2]]}
+    parquet.write_table(pa.table(columns), tmp_path / "d.parquet")
+    for name in ("d.csv", "d.parquet"):
+        told = Run(capsys, "predict", tmp_path / "m", tmp_path / name, "--scores", "--json").json
+        np.testing.assert_allclose(told["scores"], [W @ [1.0, -2.0, 3.0]], rtol=1e-4)
+
+
 PEAK = """
 import sys
 from jaxlin.cli.main import main

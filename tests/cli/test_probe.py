@@ -235,6 +235,7 @@ def test_what_cannot_be_is_said_in_one_line(
         (np.zeros((9, 2)), np.zeros(9, int), "only one class"),
         (np.eye(4), np.arange(4), "2 examples of every class; class 0 has 1"),
         (np.zeros(9), np.arange(9) % 3, "must have shape"),
+        (-np.ones((9, 2, 3)), np.arange(9) % 3, "(N, 2, 3) with negative numbers: these may be"),
     ],
 )
 def test_data_that_cannot_be_probed_are_refused(

@@ -119,7 +119,7 @@ def test_the_help_has_the_three_of_them(command: str, capsys: pytest.CaptureFixt
     words = " ".join(run.out.split())
     for option in ("--l2", "--C", "--alpha"):
         assert f" {option} " in words
-    assert "1/(2 C N)" in words
+    assert "two classes 1/(C N), but 1/(2 C N) with crammer-singer" in words
     assert "[default: 0.0001]" in words or "[default: 1e-6:1e-1:6]" in words
 
 

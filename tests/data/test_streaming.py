@@ -95,6 +95,22 @@ def test_another_number_of_features_is_refused(tmp_path: Path, kind: str) -> Non
         next(data.stream(path, num_features=3, **options).blocks)
 
 
+def test_the_features_of_a_table_are_those_that_are_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("who,b,kind,a\nA12,2.5,x,1\nA13,3.5,y,2\n")
+    options: dict[str, Any] = {"label_column": "kind", "feature_names": ("a", "b")}
+    raw = data.read(path, num_features=2, **options)
+    np.testing.assert_array_equal(raw.x, [[1.0, 2.5], [2.0, 3.5]])
+    assert raw.labels is not None
+    assert raw.labels.tolist() == ["x", "y"]
+    found = data.stream(path, num_features=2, **options)
+    np.testing.assert_array_equal(np.concatenate(list(found.blocks)), raw.x)
+    assert found.feature_names == raw.feature_names == ("a", "b")
+    path.write_text("who,b,kind,a\nA12,2.5,x,1\nA13,3.5,y,two\n")
+    with pytest.raises(DataFormatError, match=r":3:4: must be .* but is 'two'"):
+        data.read(path, **options)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "npz"])
 def test_parts_that_are_not_there(tmp_path: Path, kind: str) -> None:
     path, options = make(tmp_path, kind)

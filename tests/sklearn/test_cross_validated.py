@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -59,6 +60,21 @@ def test_one_split_is_a_validation_set() -> None:
     cv = ShuffleSplit(1, test_size=50, random_state=0)
     model = LinearClassifierCV(l2s=L2S, cv=cv).fit(X, Y)
     np.testing.assert_allclose(model.scores_, one_by_one(cv))
+
+
+@pytest.mark.usefixtures("_by_sweep")
+def test_a_sweep_that_falls_short_is_told() -> None:
+    with pytest.warns(ConvergenceWarning, match="the fits that cv scores ended"):
+        LinearClassifierCV(l2s=L2S, cv=3, tol=1e-15).fit(X, Y)
+
+
+def test_fits_to_folds_that_fall_short_are_told_once() -> None:
+    with pytest.warns(ConvergenceWarning) as told:
+        LinearClassifierCV(l2s=L2S, cv=3, max_iter=1, tol=1e-6).fit(X, Y)
+    words = [str(one.message) for one in told]
+    assert sum("the fits that cv scores ended" in one for one in words) == 1
+    assert "of 3 values of l2" in words[0]
+    assert told[0].filename == __file__
 
 
 def test_splits_may_overlap() -> None:

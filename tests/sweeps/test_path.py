@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from problems import LOSSES
 
 import jaxlin
 from jaxlin import losses, solvers
+from jaxlin.sweeps import path
 
 N, D, C = 240, 9, 4
 RNG = np.random.default_rng(0)
@@ -69,15 +71,25 @@ def test_what_lbfgs_does_not_take_is_refused() -> None:
         jaxlin.sweep(X, Y, loss=LOSSES["softmax"], grid={"l2": [0.1, 0.0]}, solver=solvers.LBFGS())
 
 
-def test_where_nothing_can_be_proved_sgd_trains_and_the_others_are_proved_all_the_same() -> None:
+@dataclasses.dataclass(frozen=True)
+class _OnePass(solvers.LBFGS):
+    passes: int = 1
+
+
+def test_where_nothing_can_be_proved_sgd_trains_and_the_others_are_proved_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(path, "LBFGS", _OnePass)  # small problems take more products than that
     loss = losses.softmax_cross_entropy
-    told: list[tuple[int, int]] = []
+    told: list[jaxlin.SweepReport] = []
     found = jaxlin.sweep(
         X, Y, loss=loss, grid={"l2": [0.0, L2[0], L2[1]]}, tol=TOL,
-        on_epoch=lambda report: told.append((report.group, report.groups)),
+        on_epoch=told.append,
     )  # fmt: skip
-    assert sorted(told) == told  # the groups are counted once, whoever trains them
-    assert {*told} == {(1, 3), (2, 3), (3, 3)}
+    groups = [(one.group, one.groups) for one in told]
+    assert sorted(groups) == groups  # the groups are counted once, whoever trains them
+    assert {*groups} == {(1, 3), (2, 3), (3, 3)}
+    assert all(one.epoch <= one.epochs for one in told)
     assert np.isnan(found.table["relative_gap"][0])
     assert found.fit(0).certificate is None
     alone = jaxlin.fit(X, Y, loss=loss, tol=TOL)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from jaxlin.data.opening import MAX_BYTES, opened
 from jaxlin.data.raw import RawData
 from jaxlin.data.readers.arrow_values import feature_rows, is_list, is_number, label_values
-from jaxlin.data.readers.feature_names import LABEL_HINT, is_label_name, listed
+from jaxlin.data.readers.feature_names import LABEL_HINT, is_label_name, listed, wanted_columns
 from jaxlin.data.readers.npy import read_npy_labels
 from jaxlin.errors import DataFormatError
 
@@ -44,6 +44,7 @@ def read_arrow(
     label_column: str | int | None = None,
     layer: str | None = None,
     labels_path: str | os.PathLike[str] | None = None,
+    wanted: Sequence[str] | None = None,
 ) -> RawData:
     """Features, and labels where a column has them.
 
@@ -52,6 +53,7 @@ def read_arrow(
       label_column: its name, or its number from 0 (negative from the end); None finds it by name.
       layer: which column of lists, where there are several.
       labels_path: an `.npy` file of labels, for a file that has none.
+      wanted: the names of the columns that are features, where there may be others.
 
     Raises:
       DataFormatError: it cannot be read, pyarrow is missing, or columns are not what they have to
@@ -59,7 +61,7 @@ def read_arrow(
     """
     name = os.fspath(path)
     with _opened(name) as source:
-        plan = _plan(source.schema, label_column, layer, name)
+        plan = _plan(source.schema, label_column, layer, wanted, name)
         num_rows = source.num_rows()
         x: np.ndarray | None = None
         labels: list[np.ndarray] = []
@@ -106,6 +108,7 @@ def arrow_blocks(
     label_column: str | int | None = None,
     layer: str | None = None,
     block_rows: int = _BATCH_ROWS,
+    wanted: Sequence[str] | None = None,
 ) -> ArrowBlocks:
     """Features as `read_arrow` gives them, at most so many rows at a time.
 
@@ -117,7 +120,7 @@ def arrow_blocks(
     """
     name = os.fspath(path)
     with _opened(name) as source:
-        plan = _plan(source.schema, label_column, layer, name)
+        plan = _plan(source.schema, label_column, layer, wanted, name)
 
     def blocks() -> Iterator[np.ndarray]:
         first, width = 0, None
@@ -233,7 +236,13 @@ def _features(batch: Any, plan: _Plan, first: int, width: int | None, path: str)
     return block
 
 
-def _plan(schema: Any, label_column: str | int | None, layer: str | None, path: str) -> _Plan:
+def _plan(
+    schema: Any,
+    label_column: str | int | None,
+    layer: str | None,
+    wanted: Sequence[str] | None,
+    path: str,
+) -> _Plan:
     """Which columns are features, and which labels."""
     names = list(schema.names)
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -245,6 +254,8 @@ def _plan(schema: Any, label_column: str | int | None, layer: str | None, path: 
         for name in names
         if name != labels and not name.startswith(_INDEX)
     }
+    if wanted is not None and wanted_columns(list(types), wanted) is not None:
+        types = {name: types[name] for name in wanted}
     lists = [name for name, kind in types.items() if is_list(kind)]
     if layer is not None and layer not in lists:
         raise DataFormatError(

@@ -7,6 +7,7 @@ Programs that extract features agree on no names, but on few words: `x`, `featur
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _FEATURES = {
     *("x", "feature", "features", "feat", "feats", "embedding", "embeddings", "emb", "embs"),
@@ -47,6 +48,20 @@ def is_label_name(name: str) -> bool:
     """
     words = [word for word in _words(name) if word not in (*_PARTS, "")]
     return bool(words) and _LABELS.issuperset(words)
+
+
+def wanted_columns(names: Sequence[str], wanted: Sequence[str] | None) -> list[int] | None:
+    """Where the wanted columns are in a table that has more than these; None for all of them.
+
+    >>> wanted_columns(["patient", "b", "a"], ["a", "b"]), wanted_columns(["b", "a"], ["a", "b"])
+    ([2, 1], None)
+    """
+    if wanted is None or len(names) <= len(wanted):
+        return None
+    found = list(names)
+    if any(found.count(name) != 1 for name in wanted):
+        return None
+    return [found.index(name) for name in wanted]
 
 
 def part_of(name: str) -> tuple[str, str]:

@@ -17,7 +17,6 @@ from jaxlin.errors import DataFormatError
 from jaxlin.file_rows import FileRows, file_mark
 
 _MAX_HEADER = 1 << 16
-_ROWS_LOOKED_AT = 64
 
 
 class NpyHeader(NamedTuple):
@@ -113,34 +112,7 @@ def rows_shape(
 def as_rows(x: np.ndarray, path: str, name: str = "x") -> tuple[np.ndarray, tuple[int, ...] | None]:
     """Features as (N, D), and the shape of an image where x holds images."""
     shape, image_shape = rows_shape(x.shape, x.dtype, path, name)
-    rows = x.reshape(shape)
-    check_pixels(rows, x.shape, path, name)
-    return rows, image_shape
-
-
-def check_pixels(rows: Any, shape: tuple[int, ...], path: str, name: str = "x") -> None:
-    """Raises where (N, A, B) are no images (N, H, W) but, say, the tokens of a network.
-
-    An image has no negative numbers, and activations have; the first rows tell.
-
-    Args:
-      rows: features (N, D).
-      shape: that they are stored in.
-      path: of the file, for messages.
-      name: of the array, likewise.
-
-    Raises:
-      DataFormatError: there are negative numbers.
-    """
-    if len(shape) != 3 or not is_floating_dtype(rows.dtype):
-        return
-    if (np.asarray(rows[:_ROWS_LOOKED_AT]) < 0).any():
-        raise DataFormatError(
-            f"{name} has shape {shape} and negative numbers, so these are no images (N, H, W). A "
-            "probe needs one row an example, (N, D): of tokens or patches (N, T, D) take the mean, "
-            "x.mean(axis=1), or the first, x[:, 0], or all, x.reshape(len(x), -1)",
-            path=path,
-        )
+    return x.reshape(shape), image_shape
 
 
 def check_labels(labels: np.ndarray, num_examples: int, path: str, name: str = "y") -> np.ndarray:
@@ -177,7 +149,6 @@ def _features(name: str) -> tuple[np.ndarray | FileRows, tuple[int, ...] | None]
             by_column = header.is_fortran
             if not by_column or len(header.shape) == 2:
                 x = FileRows(name, header.dtype, *shape, header.start, mark, by_column)
-                check_pixels(x, header.shape, name)
                 return x, image_shape
     return as_rows(parse_npy(read_bytes(name), name), name)
 

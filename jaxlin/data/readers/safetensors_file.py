@@ -26,7 +26,7 @@ from jaxlin.data.readers.feature_names import (
     listed,
     part_of,
 )
-from jaxlin.data.readers.npy import check_pixels, read_npy_labels, rows_shape
+from jaxlin.data.readers.npy import read_npy_labels, rows_shape
 from jaxlin.errors import DataFormatError
 from jaxlin.file_rows import FileRows, file_mark, held
 
@@ -53,9 +53,7 @@ class _File(NamedTuple):
         """A tensor as features (N, D), and the shape of an image where it holds images."""
         tensor = self.tensors[name]
         shape, image_shape = rows_shape(tensor.shape, tensor.dtype, self.path, name[:40])
-        x = held(FileRows(self.path, tensor.dtype, *shape, tensor.start, self.mark))
-        check_pixels(x, tensor.shape, self.path, name[:40])
-        return x, image_shape
+        return held(FileRows(self.path, tensor.dtype, *shape, tensor.start, self.mark)), image_shape
 
     def labels(self, name: str, num_examples: int) -> np.ndarray:
         """A tensor as labels (N,)."""

@@ -8,13 +8,14 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxlin.data.opening import text_lines
 from jaxlin.data.raw import RawData
+from jaxlin.data.readers.feature_names import wanted_columns
 from jaxlin.errors import DataFormatError
 
 _DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z", re.ASCII)
@@ -37,7 +38,11 @@ class TableBlock(NamedTuple):
     names: tuple[str, ...] | None
 
 
-def read_table(path: str | os.PathLike[str], label_column: str | int | None = None) -> RawData:
+def read_table(
+    path: str | os.PathLike[str],
+    label_column: str | int | None = None,
+    wanted: Sequence[str] | None = None,
+) -> RawData:
     """A table in UTF-8 (other bytes are kept), separated by commas, or tabs in a `.tsv`.
 
     A first line with a feature that is no number is a line of names. Whole numbers from 0 to 255
@@ -46,12 +51,13 @@ def read_table(path: str | os.PathLike[str], label_column: str | int | None = No
     Args:
       path: the file.
       label_column: its name, or its number from 0 (negative from the end); None for no labels.
+      wanted: the names of the columns that are features, where there may be others.
 
     Raises:
       DataFormatError: it cannot be read, is ragged, has no such column, or a feature is no finite
         decimal number.
     """
-    blocks = list(table_blocks(path, label_column))
+    blocks = list(table_blocks(path, label_column, wanted=wanted))
     x = np.concatenate([block.x for block in blocks])
     if x.min() >= 0 and x.max() <= 255 and (x == np.floor(x)).all():
         x = x.astype(np.uint8)
@@ -62,7 +68,10 @@ def read_table(path: str | os.PathLike[str], label_column: str | int | None = No
 
 
 def table_blocks(
-    path: str | os.PathLike[str], label_column: str | int | None = None, block_rows: int = _BLOCK
+    path: str | os.PathLike[str],
+    label_column: str | int | None = None,
+    block_rows: int = _BLOCK,
+    wanted: Sequence[str] | None = None,
 ) -> Iterator[TableBlock]:
     """A table as `read_table` takes it, so many rows at a time; no more of it is in memory.
 
@@ -83,18 +92,23 @@ def table_blocks(
         raise DataFormatError("has no examples", path=name)
     _check_separator(first, delimiter, name)
     place = _label_place(first, label_column, name)
-    features = [field for i, field in enumerate(first) if i != place]
+    columns = [i for i in range(len(first)) if i != place]
+    features = [first[i] for i in columns]
     if not features:
         raise DataFormatError("has no feature columns", path=name, line=1)
     names = None
     if isinstance(label_column, str) or not all(map(_DECIMAL.match, features)):
-        names = _names(features, name)
+        chosen = wanted_columns(features, wanted)
+        if chosen is not None:
+            columns = [columns[i] for i in chosen]
+        names = _names([first[i] for i in columns], name)
     else:
         rows = itertools.chain([(first, line)], rows)
     is_empty = True
     while part := list(itertools.islice(rows, block_rows)):
         is_empty = False
-        yield _block([row for row, _ in part], [number for _, number in part], name, place, names)
+        labels = None if place is None else [row[place] for row, _ in part]
+        yield TableBlock(_features(part, columns, name, labels is None), labels, names)
     if is_empty:
         raise DataFormatError("has no examples", path=name)
 
@@ -114,20 +128,6 @@ def _rows(lines: Any, path: str) -> Iterator[tuple[list[str], int]]:
             yield row, lines.line_num
     except csv.Error as error:
         raise DataFormatError(f"{error}", path=path, line=lines.line_num) from None
-
-
-def _block(
-    rows: list[list[str]],
-    numbers: list[int],
-    path: str,
-    place: int | None,
-    names: tuple[str, ...] | None,
-) -> TableBlock:
-    labels = None
-    if place is not None:
-        labels = [row[place] for row in rows]
-        rows = [row[:place] + row[place + 1 :] for row in rows]
-    return TableBlock(_features(rows, numbers, path, place), labels, names)
 
 
 def _check_separator(first: list[str], delimiter: str, path: str) -> None:
@@ -162,25 +162,25 @@ def _label_place(row: list[str], label_column: str | int | None, path: str) -> i
 
 
 def _features(
-    rows: list[list[str]], numbers: list[int], path: str, place: int | None
+    rows: list[tuple[list[str], int]], columns: list[int], path: str, may_be_labels: bool
 ) -> np.ndarray:
-    """Rows of text as float64; Python's `float` takes more than a table should hold."""
-    flat = [field for row in rows for field in row]
+    """Columns of rows of text as float64; Python's `float` takes more than a table should hold."""
+    flat = [row[column] for row, _ in rows for column in columns]
     if all(map(_DECIMAL.match, flat)):
         values = np.array([float(field) for field in flat]).reshape(len(rows), -1)
         if np.isfinite(values).all():
             return values
-    for row, number in zip(rows, numbers, strict=True):
-        for index, field in enumerate(row):
+    for row, number in rows:
+        for column in columns:
+            field = row[column]
             if not _DECIMAL.match(field) or not math.isfinite(float(field)):
-                column = index + 1 + (place is not None and index >= place)
                 what = "is empty" if not field.strip() else f"is {field[:40]!r}"
-                hint = "" if place is not None else _LABELS_HINT
+                hint = _LABELS_HINT if may_be_labels else ""
                 raise DataFormatError(
                     f"must be a finite decimal number, but {what}{hint}",
                     path=path,
                     line=number,
-                    column=column,
+                    column=column + 1,
                 )
     raise AssertionError("some field was faulty")
 

@@ -191,12 +191,11 @@ def test_the_optimum_is_that_of_lbfgs() -> None:
 
 
 def test_features_that_float32_cannot_square_are_fitted_in_float64() -> None:
-    plain = jaxlin.fit(X, LABELS, loss=LOSSES["softmax"], l2=1e-2)
-    large = jaxlin.fit(1e25 * X, LABELS, loss=LOSSES["softmax"], l2=1e-2 * 1e30)
-    assert np.isfinite(np.asarray(large.params.W)).all()
-    assert large.certificate is not None
-    assert plain.certificate is not None
-    assert large.certificate.dual <= large.certificate.primal
+    options: dict[str, Any] = {"loss": LOSSES["softmax"], "tol": 1e-8, "dtype": np.float64}
+    plain = jaxlin.fit(X, LABELS, l2=1e-2, **options)
+    large = jaxlin.fit(1e25 * X, LABELS, l2=1e-2 * 1e50, **options)
+    assert large.outcome.kind == "converged"
+    np.testing.assert_allclose(1e25 * np.asarray(large.params.W), plain.params.W, atol=1e-3)
 
 
 def test_a_start_beyond_the_numbers_is_left_for_zero() -> None:
@@ -212,15 +211,16 @@ def test_counts_go_on_where_another_way_takes_over() -> None:
     told: list[jaxlin.EpochReport] = []
     listener = Listener(
         Objective(LOSSES["softmax"], 1e-3), None, None, told.append, num_examples=N,
-        most_passes=600, users_x64=False,
+        most_passes=5, users_x64=False,
     )  # fmt: skip
     first, second = Round(7, 0.5, 0.9, 1e-2, 2.0), Round(3, 0.4, 0.9, 1e-4, 1.0)
     params = jaxlin.init_params(D, C)
     listener(first, lambda: params)
     listener.go_on_from(history_of_rounds([first], []))
     listener(second, lambda: params)
-    counts = [(one.epoch, one.seconds, one.examples) for one in told]
-    assert counts == [(7, 2.0, 7 * N), (10, 3.0, 10 * N)]
+    counts = [(one.epoch, one.epochs, one.seconds, one.examples) for one in told]
+    # Products may be more than passes were to be.
+    assert counts == [(7, 7, 2.0, 7 * N), (10, 12, 3.0, 10 * N)]
     kept = listener.counted_on(history_of_rounds([second], []))
     assert kept.passes is not None
     assert (kept.passes.tolist(), kept.seconds.tolist()) == ([10], [3.0])
