@@ -142,9 +142,7 @@ def _how(loss: Known, made_by: MadeBy, width: float, bound: _Bound) -> str:
     if made_by == "given":
         sentence = "The dual point was given, and made feasible"
     elif made_by == "multipliers":
-        sentence = (
-            f"The dual point is the solver's, moved along the hinge's slopes over {width:.0e}"
-        )
+        sentence = "The dual point is the solver's own, from its slopes at the hinge's kinks"
     elif conjugates.is_hinge(loss):
         sentence = f"The dual point is the slope of the hinge, its kink rounded over {width:.0e}"
     else:
