@@ -238,8 +238,9 @@ class Descent:
                 if self._products != "float64":
                     self._products, share = "float64", max(share, 0.1)
                     state = self._restart(state, terms)
-            has_time = passes + 1 < most_passes
-            if is_there and (not is_last or share < 0.5) and self._is_hinge and has_time:
+            if is_there and (not is_last or share < 0.5) and self._is_hinge:
+                if passes + 1 >= most_passes:
+                    break  # a finer rounding takes a pass, and would have none to use it
                 width, old = float(terms.width), Costs(cost / value, last_cost / value)
                 terms = finer(self.loss, state.scores, self.data, terms, share * tol, old)
                 # As wide as before, the second derivative is about what it was.
