@@ -126,14 +126,19 @@ def test_a_score_that_would_be_nan_is_placed(
     assert "Rows are counted from row 42 of the file" in run.err
 
 
-def test_names_of_columns_must_be_those_of_training(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def save_model_of_columns(path: Path) -> None:
+    """A model whose features are the columns a, b and c."""
     params = jaxlin.LinearParams(jnp.asarray(W))
     found = jaxlin.Model(
         params, classes=CLASSES, loss="softmax_cross_entropy", feature_names=("a", "b", "c")
     )
-    jaxlin.save_model(tmp_path / "m", found)
+    jaxlin.save_model(path, found)
+
+
+def test_names_of_columns_must_be_those_of_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model_of_columns(tmp_path / "m")
     (tmp_path / "d.csv").write_text("a,c,b\n1,2,3\n")
     parquet.write_table(pa.table({"a": [1.0], "c": [1.0], "b": [1.0]}), tmp_path / "d.parquet")
     for name in ("d.csv", "d.parquet"):
@@ -148,11 +153,7 @@ def test_names_of_columns_must_be_those_of_training(
 def test_of_columns_that_the_model_does_not_know_nothing_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    params = jaxlin.LinearParams(jnp.asarray(W))
-    found = jaxlin.Model(
-        params, classes=CLASSES, loss="softmax_cross_entropy", feature_names=("a", "b", "c")
-    )
-    jaxlin.save_model(tmp_path / "m", found)
+    save_model_of_columns(tmp_path / "m")
     (tmp_path / "d.csv").write_text(",c,patient,a,b\n0,3,A12,1,-2\n")  # as pandas counts rows
     columns = {"c": [3.0], "patient": ["A12"], "a": [1.0], "b": [-2.0], "visits": [[1, 2]]}
     parquet.write_table(pa.table(columns), tmp_path / "d.parquet")
