@@ -24,18 +24,23 @@ from jaxlin import conjugates
 from jaxlin.conjugates import Known
 from jaxlin.losses import SoftmaxCrossEntropy
 from jaxlin.precision import first_largest, product
+from jaxlin.solvers.optimum.line_search import lowest_on_line
 from jaxlin.solvers.optimum.newton_direction import Local, newton_direction
 from jaxlin.solvers.optimum.reduced import Rows
 from jaxlin.solvers.optimum.rounded import Tangent, tangent
 
 # Of the target over the gap: how exactly a Newton direction is solved for, and within what bounds.
 _EXACTNESS, _LOOSEST, _TIGHTEST = 0.3, 0.3, 0.02
-_HALVINGS, _BALANCINGS = 30, 8
+_BALANCINGS = 8
+# A step so much shorter than Newton's was not solved for exactly enough: rows that it brought in
+# stopped it. The next one is so much more exact, down to what a dtype can do.
+_SHORT, _MORE_EXACT, _MOST_EXACT = 0.3, 0.1, {"float32": 1e-4, "float64": 1e-8}
 # A bias is balanced until what is left costs so much of the gap that is wanted; and never better
 # than so far off, which is rounding.
 _BALANCE, _BALANCED = 0.1, 1e-15
-# Steps in which neither the objective nor the gap moves by more than rounding.
-_IDLE, _FLAT = 3, 1e-13
+# Steps in which neither the objective nor the gap moves by more than rounding; or by more than
+# that, with the most exact directions of float32.
+_IDLE, _FLAT, _CREEPING = 3, 1e-13, 1e-3
 # A class with so low a score has no part in a softmax, nor a margin.
 _NEVER = -1e30
 # So far below the labels' scores a class adds nothing to a softmax that float64 can hold.
@@ -135,6 +140,7 @@ class _State(NamedTuple):
     steps: jax.Array
     products: jax.Array
     idle: jax.Array
+    exactness: jax.Array
 
 
 class _Problem:
@@ -161,7 +167,8 @@ class _Problem:
         value = self.value(last)
         is_new = jnp.isnan(value) | (self.value(new) < value)  # never for what is not a number
         at = Point(*(jnp.where(is_new, n, o) for n, o in zip(new, last, strict=True)))
-        first = _State(self.place(at), none, none + 2, none)
+        loosest = jnp.full((), _LOOSEST, at.scores.dtype)
+        first = _State(self.place(at), none, none + 2, none, loosest)
 
         def goes_on(state: _State) -> jax.Array:
             unfinished = (state.place.gap > self.target) & (state.idle < _IDLE)
@@ -253,6 +260,7 @@ class _Problem:
         """A Newton step, as long as the objective goes down."""
         place, at = state.place, state.place.at
         share = jnp.clip(_EXACTNESS * jnp.sqrt(self.target / place.gap), _TIGHTEST, _LOOSEST)
+        share = jnp.minimum(share, state.exactness)
         here = Local(
             self.rows.features, self.rows.variances, self.weight, self.is_label, self.ridge,
             at.slopes, self.rows.labels,
@@ -260,29 +268,32 @@ class _Problem:
         direction, products = newton_direction(self.loss, here, place.gradient, share, self.dtype)
         ds = self.scores(direction)
         slope = jnp.sum(direction * place.gradient)
-        slack = 8.0 * float(jnp.finfo(slope.dtype).eps) * jnp.abs(place.value)
+        # Of a sum over many rows; so close to the optimum the slope alone decides.
+        slack = 64.0 * float(jnp.finfo(slope.dtype).eps) * jnp.abs(place.value)
+        own = 2.0 * jnp.sum(self.ridge[None, :] * direction * at.theta)
+        bend = 2.0 * jnp.sum(self.ridge[None, :] * direction * direction)
 
-        def goes_on(carry: tuple[jax.Array, Point, jax.Array]) -> jax.Array:
-            t, _, is_high = carry
-            return is_high & (t > 0.5**_HALVINGS)
-
-        def halve(carry: tuple[jax.Array, Point, jax.Array]) -> tuple[jax.Array, Point, jax.Array]:
-            t = 0.5 * carry[0]
+        def seen_at(t: jax.Array) -> tuple[Point, jax.Array, jax.Array]:
             s = at.scores + t * ds
             there = Point(at.theta + t * direction, s, *self.seen(s))
-            return t, there, ~(self.value(there) <= place.value + 1e-4 * t * slope + slack)
+            change = jnp.sum(there.slopes * self.weight[None, :] * ds)
+            return there, self.value(there), change + own + t * bend
 
-        # The first try is made inside as well, so that the objective is compiled once.
-        start = (jnp.full_like(slope, 2.0), at, jnp.asarray(True))
-        _, there, is_high = jax.lax.while_loop(goes_on, halve, start)
+        there, t = lowest_on_line(seen_at, at, place.value, slope, slack)
         new = self.place(there)
         # A balanced bias is better still; only rounding can say otherwise.
-        moves = ~is_high & (new.value <= place.value + slack)
+        moves = new.value <= place.value + slack
         flat = ~(new.value < place.value - _FLAT * jnp.abs(place.value))
         flat = flat & ~(new.gap < 0.5 * place.gap)
+        # Short of what float32 can do the steps only creep: float64 has to go on.
+        most, is_short = _MOST_EXACT[self.dtype], t < _SHORT
+        creeps = new.value > (1.0 - _CREEPING) * place.value
+        flat = flat | (is_short & creeps & (share <= most) & (self.dtype == "float32"))
+        longer = jnp.where(t < 1.0, share, share / _MORE_EXACT)
+        exactness = jnp.where(is_short, jnp.maximum(_MORE_EXACT * share, most), longer)
         idle = jnp.where(moves, jnp.where(flat, state.idle + 1, 0), _IDLE)
         new = jax.tree.map(lambda n, o: jnp.where(moves, n, o), new, place)
-        return _State(new, state.steps + 1, state.products + products + 2, idle)
+        return _State(new, state.steps + 1, state.products + products + 2, idle, exactness)
 
     def accuracy(self, s: jax.Array) -> jax.Array:
         right = first_largest(self.inside(s), axis=0) == self.rows.labels
