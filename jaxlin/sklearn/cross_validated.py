@@ -154,7 +154,7 @@ class LinearClassifierCV(LinearEstimator):
                 class_weight=self.class_weight, solver=self.solver, tol=self.tol,
                 max_iter=self.max_iter, random_state=seed, dtype=self.dtype,
             )  # fmt: skip
-            self.calibrator_ = fit_calibrator(winner, X, y, sample_weight, folds)
+            self.calibrator_ = fit_calibrator(winner, X, data, sample_weight, folds)
         return self
 
     def _values(self) -> np.ndarray:

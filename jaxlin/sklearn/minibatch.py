@@ -60,7 +60,7 @@ class MinibatchClassifier(LinearEstimator):
       outcome_: how it ended, a sentence.
       n_features_in_: D.
       feature_names_in_: of a table with text for its column names.
-      calibrator_: with `probabilities="calibrated"`.
+      calibrator_: with `probabilities="calibrated"`, of class indices.
 
     >>> import numpy as np
     >>> x, y = np.array([[0.0], [1.0], [3.0], [2.0]]), [0, 0, 1, 1]
@@ -139,7 +139,7 @@ class MinibatchClassifier(LinearEstimator):
         rate, seed = self._rate_for(data), seed_of(self.random_state)
         steps = -(-num_rows // min(self.batch_size, num_rows)) * epochs
         self._train(data, None, start, rate, seed, count=epochs, total_steps=float(steps))
-        self._calibrate(X, y, sample_weight)
+        self._calibrate(X, data, sample_weight)
         return self
 
     def partial_fit(

@@ -342,6 +342,44 @@ def test_calibration_is_of_the_last_fit_alone() -> None:
         model.set_params(probabilities="calibrated").predict_proba(X)
 
 
+THREE = np.where(np.arange(12) < 3, 2, Y)
+
+
+@pytest.mark.parametrize("weight", [None, {0: 5.0, 1: 0.5}], ids=["", "class_weight"])
+@pytest.mark.parametrize(
+    ("codes", "labels"),
+    [
+        (Y, [-1, 1]), (Y, [1.0, 2.0]), (Y, [0, 10**9]), (Y, [False, True]),
+        (THREE, [1, 2, 3]), (THREE, ["a", "b", "c"]), (THREE, ["a", "bb", 10 * "c"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_calibration_is_the_same_whatever_the_labels_are(
+    codes: np.ndarray, labels: list[Any], weight: dict[int, float] | None
+) -> None:
+    x, options = X + 1.5 * np.eye(3)[codes], {"l2": 0.1, "probabilities": "calibrated"}
+    expected = LinearClassifier("squared_svm", class_weight=weight, **options).fit(x, codes)
+    named = None if weight is None else {labels[code]: value for code, value in weight.items()}
+    model = LinearClassifier("squared_svm", class_weight=named, **options)
+    model.fit(x, np.array(labels)[codes])
+    np.testing.assert_array_equal(model.predict_proba(x), expected.predict_proba(x))
+    assert model.classes_.tolist() == labels
+    temperature, other = (
+        m.calibrator_.calibrated_classifiers_[0].calibrators[0].beta_ for m in (model, expected)
+    )
+    assert temperature == other
+    assert 1e-3 < temperature < 1e3  # it is looked for between exp(-10) and exp(10)
+
+
+def test_calibrated_probabilities_are_of_the_scores_that_predict() -> None:
+    model: Any = MinibatchClassifier("squared_svm", l2=0.1, epochs=20, probabilities="calibrated")
+    model.set_params(warm_start=True).fit(X, Y).fit(X, Y)
+    beta = model.calibrator_.calibrated_classifiers_[0].calibrators[0].beta_
+    scores = model.decision_function(X)
+    expected = 1.0 / (1.0 + np.exp(-2.0 * beta * scores))
+    np.testing.assert_allclose(model.predict_proba(X)[:, 1], expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("of", [Tensor, jnp.asarray], ids=["DLPack", "JAX"])
 @pytest.mark.parametrize("estimator", EVERY)
 def test_tensors_are_calibrated_as_arrays_are(estimator: Any, of: Any) -> None:
