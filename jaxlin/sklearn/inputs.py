@@ -62,8 +62,6 @@ class Training(NamedTuple):
 
 def known_features(X: Any) -> Any:
     """Features in a form that scikit-learn's checks know; those it does are left as they are."""
-    if isinstance(X, np.ma.MaskedArray):
-        raise InputError("X is a masked array, whose mask would be ignored. Fill it first.")
     if scipy.sparse.issparse(X):
         if X.ndim != 2:
             raise InputError(f"Expected 2D array, got a sparse array with shape {X.shape} instead.")
@@ -72,13 +70,17 @@ def known_features(X: Any) -> Any:
         check_indices(X)
         return X
     is_table = hasattr(X, "columns") or hasattr(X, "column_names")
-    if isinstance(X, np.ndarray | list | tuple) or is_table:
-        return _readable(X)
-    return _readable(known_array(X, "X"))
+    return _readable(X if is_table else known_array(X, "X"))
 
 
 def known_array(values: Any, name: str) -> Any:
-    """Tensors and JAX arrays as NumPy arrays; everything else as it is."""
+    """Tensors and JAX arrays as NumPy arrays; everything else as it is.
+
+    Raises:
+      InputError: a tensor that NumPy cannot take; or a masked array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array, whose mask would be ignored. Fill it first.")
     if isinstance(values, np.ndarray) or not hasattr(values, "__dlpack__"):
         return values
     try:
@@ -181,13 +183,14 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
     return np.ascontiguousarray(x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("=")))
 
 
-def checked_labels(y: Any) -> Any:
+def checked_labels(y: Any, name: str = "y") -> Any:
     """Labels that scikit-learn's checks may look at: of one kind, which they do not see."""
-    y = known_array(y, "y")
+    y = known_array(y, name)
     if isinstance(y, list | tuple) or getattr(getattr(y, "dtype", None), "kind", "") == "O":
         kinds = {_kind(value) for value in np.ravel(np.array(y, dtype=object))}
         if len(kinds) > 1:
-            raise InputError(f"y must hold labels of one kind, got {' and '.join(sorted(kinds))}.")
+            found = " and ".join(sorted(kinds))
+            raise InputError(f"{name} must hold labels of one kind, got {found}.")
     return y
 
 

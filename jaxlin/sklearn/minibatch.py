@@ -20,7 +20,6 @@ from jaxlin.sklearn.inputs import (
     computed_in,
     dense,
     encoded,
-    known_array,
     known_features,
     row_weights,
     training_of,
@@ -197,7 +196,7 @@ class MinibatchClassifier(LinearEstimator):
             if is_first:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             return self.classes_
-        found = np.unique(np.asarray(known_array(checked_labels(classes), "classes")))
+        found = np.unique(np.asarray(checked_labels(classes, "classes")))
         if not is_first and not np.array_equal(found, self.classes_):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "

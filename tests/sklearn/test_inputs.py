@@ -208,6 +208,7 @@ LABELS = [
     (np.eye(2)[Y], ValueError, "1d array"),
     (None, ValueError, "requires y to be passed"),
     (pd.Series([1, pd.NA] * 6, dtype="Int64"), ValueError, "(?i)na"),
+    (np.ma.masked_array(Y, X[:, 0] > 1), InputError, "y is a masked array"),
 ]
 
 
@@ -255,6 +256,7 @@ WEIGHTS = [
     (np.where(Y, -1.0, 1.0), "must not be negative, got -1.0 at index 1"),
     (0 * ONES, "at least one non-zero"),
     (Y.astype(float), "only one class"),
+    (np.ma.masked_array(ONES, Y), "sample_weight is a masked array"),
 ]
 
 
