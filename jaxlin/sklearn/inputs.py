@@ -155,8 +155,9 @@ def computed_in(x: Any, dtype: Any) -> np.dtype:
 
 def dense(x: Any, dtype: np.dtype) -> np.ndarray:
     """Checked features as one C-ordered array of a native dtype, sparse ones filled up."""
+    widened = dtype.itemsize if x.dtype.itemsize > 2 else 0  # narrow ones stay as they are
     if scipy.sparse.issparse(x):
-        size = int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
+        size = int(np.prod(x.shape, dtype=np.int64)) * max(x.dtype.itemsize, widened)
         if size > LARGEST_DENSE_BYTES:
             raise InputError(
                 f"X is sparse; as a dense array of shape {x.shape} it would take {size:,} bytes, "
@@ -165,7 +166,7 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
                 "MinibatchClassifier.partial_fit."
             )
         x = x.toarray()
-    if x.dtype.itemsize > 2 and x.dtype != dtype:
+    if widened and x.dtype != dtype:
         with np.errstate(over="ignore"):
             narrowed = x.astype(dtype, order="C")
         if not np.isfinite(narrowed).all():

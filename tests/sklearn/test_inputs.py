@@ -171,9 +171,15 @@ def test_sparse_indices_of_64_bits_are_taken() -> None:
 def test_sparse_features_that_would_not_fit_are_refused_with_the_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inputs, "LARGEST_DENSE_BYTES", 100)
-    with pytest.raises(InputError, match=r"it would take 288 bytes, and at most 100"):
-        LinearClassifier().fit(scipy.sparse.csr_array(X), Y)
+    monkeypatch.setattr(inputs, "LARGEST_DENSE_BYTES", 30)
+    kinds = [
+        ("float64", None, 288), ("float32", None, 144), ("float32", "float64", 288),
+        ("int32", None, 288), ("int64", "float32", 288), ("uint8", "float64", 36),
+    ]  # fmt: skip
+    for kind, dtype, size in kinds:
+        x = scipy.sparse.csr_array(np.abs(10 * X).astype(kind))
+        with pytest.raises(InputError, match=rf"it would take {size} bytes, and at most 30 "):
+            LinearClassifier(dtype=dtype).fit(x, Y)
 
 
 @pytest.mark.parametrize(
