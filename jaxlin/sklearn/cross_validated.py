@@ -169,6 +169,9 @@ class LinearClassifierCV(LinearEstimator):
                 "l2s must be positive, finite numbers, or how many of them to try, got "
                 f"{self.l2s!r:.200}."
             )
+        found, counts = np.unique(values, return_counts=True)
+        if len(found) < len(values):
+            raise InputError(f"l2s has {found[counts > 1][0]:g} twice: name each value once.")
         return values
 
 

@@ -313,6 +313,12 @@ def test_values_of_l2_are_refused(l2s: Any) -> None:
         LinearClassifierCV(l2s=l2s).fit(X, Y)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "svm"])
+def test_values_of_l2_that_repeat_are_refused_by_name(loss: str) -> None:
+    with pytest.raises(InputError, match=r"^l2s has 0\.1 twice"):
+        LinearClassifierCV(loss, l2s=[0.1, 1.0, 0.1]).fit(X, Y)
+
+
 def test_prediction_says_what_is_wrong() -> None:
     with pytest.raises(NotFittedError):
         LinearClassifier().predict(X)
