@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
 from jaxlin.sklearn.calibration import calibrated_probabilities, fit_calibrator
-from jaxlin.sklearn.inputs import Training, known_features
+from jaxlin.sklearn.inputs import known_features
+from jaxlin.sklearn.training_rows import Training
 
 
 def _gives_probabilities(estimator: Any) -> bool:

@@ -16,7 +16,8 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import StratifiedKFold
 
 from jaxlin.errors import InputError
-from jaxlin.sklearn.inputs import Training, known_array, known_features
+from jaxlin.sklearn.inputs import known_array, known_features
+from jaxlin.sklearn.training_rows import Training
 
 _FIRST_RELEASE = (1, 8)
 _FOLDS = 5

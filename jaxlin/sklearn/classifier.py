@@ -13,9 +13,9 @@ from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
 from jaxlin.scales import l2_of_C
 from jaxlin.sklearn.base import LinearEstimator
-from jaxlin.sklearn.inputs import Training, training_of
 from jaxlin.sklearn.parameters import L2, LOSSES, SHARED, TO_OPTIMUM, seed_of
 from jaxlin.sklearn.solving import solve, warn_unless_converged
+from jaxlin.sklearn.training_rows import Training, training_of
 
 
 class LinearClassifier(LinearEstimator):

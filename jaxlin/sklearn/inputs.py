@@ -8,12 +8,11 @@ kinds, negative weights.
 from __future__ import annotations
 
 from numbers import Number, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from jaxlin.arrays import is_floating_dtype
 from jaxlin.checks import as_sample_weight
@@ -24,40 +23,6 @@ LARGEST_DENSE_BYTES = 1 << 32
 
 # Numbers whose squares, many of them added up, float64 holds.
 _LARGEST = 1e150
-
-
-class Training(NamedTuple):
-    """What to train on; rows of weight 0 are left out.
-
-    Attributes:
-      x: features (N, D), C-ordered.
-      codes: class indices (N,) int32.
-      classes: the labels (C,).
-      weight: of each row, class weights included, float64 (N,); None where all are 1.
-      score_weight: of each row, class weights left out; None where none were given.
-      dtype: that is computed in.
-      kept: which of the user's rows these are, (N,) int64; None for all of them.
-      all_codes: of the user's rows.
-    """
-
-    x: np.ndarray
-    codes: np.ndarray
-    classes: np.ndarray
-    weight: np.ndarray | None
-    score_weight: np.ndarray | None
-    dtype: np.dtype
-    kept: np.ndarray | None
-    all_codes: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(C, D)."""
-        return len(self.classes), self.x.shape[1]
-
-    @property
-    def total_weight(self) -> float:
-        """What stands for N in other libraries' scales."""
-        return float(len(self.codes)) if self.weight is None else float(self.weight.sum())
 
 
 def known_features(X: Any) -> Any:
@@ -262,37 +227,3 @@ def row_weights(
     if not weight.any():
         raise InputError("class_weight and sample weights leave every row a weight of zero.")
     return weight
-
-
-def training_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Training:
-    """What an estimator's `fit` is given, checked.
-
-    Raises:
-      ValueError: an argument is not what it has to be (`InputError`, or scikit-learn's own).
-    """
-    x, y = validate_data(
-        estimator, known_features(X), checked_labels(y), accept_sparse=["csr", "csc"]
-    )
-    classes, codes = encoded(y)
-    dtype = computed_in(x, estimator.dtype)
-    x = dense(x, dtype)
-    weight = row_weights(sample_weight, estimator.class_weight, codes, classes)
-    score_weight = row_weights(sample_weight, None, codes, classes)
-    kept, all_codes = None, codes
-    if weight is not None and not weight.all():
-        kept = np.flatnonzero(weight)
-        x, codes, weight = x[kept], codes[kept], weight[kept]
-        score_weight = None if score_weight is None else score_weight[kept]
-    check_several(codes, classes)
-    return Training(x, codes, classes, weight, score_weight, dtype, kept, all_codes)
-
-
-def check_several(codes: np.ndarray, classes: np.ndarray) -> None:
-    """Raises `InputError` where only one class has examples that count."""
-    present = np.unique(codes)
-    if len(present) < 2:
-        raise InputError(
-            "This classifier needs samples of at least 2 classes in the data, but the data "
-            f"contains only one class: {classes[present[0]]!r}"
-            + (" (the others have no weight)." if len(classes) > 1 else ".")
-        )

@@ -15,16 +15,15 @@ from jaxlin.outcomes import Outcome
 from jaxlin.sklearn.base import LinearEstimator
 from jaxlin.sklearn.epochs import Progress, padded_rows, run_epochs
 from jaxlin.sklearn.inputs import (
-    Training,
     checked_labels,
     computed_in,
     dense,
     encoded,
     known_features,
     row_weights,
-    training_of,
 )
 from jaxlin.sklearn.parameters import L2, LOSSES, SHARED, seed_of
+from jaxlin.sklearn.training_rows import Training, training_of
 from jaxlin.solvers.learning_rate import suggested_epochs, suggested_learning_rate
 
 
