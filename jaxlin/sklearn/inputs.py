@@ -191,9 +191,21 @@ def encoded(y: np.ndarray, classes: np.ndarray | None = None) -> tuple[np.ndarra
 
 
 def row_weights(
-    sample_weight: Any, class_weight: Any, codes: np.ndarray, classes: np.ndarray
+    sample_weight: Any,
+    class_weight: Any,
+    codes: np.ndarray,
+    classes: np.ndarray,
+    *,
+    can_be_zero: bool = False,
 ) -> np.ndarray | None:
     """What each row counts, float64 (N,); None where all count 1.
+
+    Args:
+      sample_weight: (N,), one for all, or None.
+      class_weight: a dict by label, `"balanced"`, or None.
+      codes: class indices (N,).
+      classes: the labels (C,).
+      can_be_zero: whether all may be.
 
     Raises:
       InputError: weights that are negative, or not numbers, or of classes that there are not.
@@ -202,7 +214,8 @@ def row_weights(
         return None
     if isinstance(sample_weight, Number):
         sample_weight = np.full(len(codes), sample_weight)
-    weight = as_sample_weight(known_array(sample_weight, "sample_weight"), len(codes))
+    sample_weight = known_array(sample_weight, "sample_weight")
+    weight = as_sample_weight(sample_weight, len(codes), can_be_zero=can_be_zero)
     if class_weight is None or (isinstance(class_weight, dict) and not class_weight):
         return weight
     of_class = np.ones(len(classes))
@@ -224,6 +237,6 @@ def row_weights(
             )
         of_class[place[label]] = float(value)
     weight = weight * of_class[codes]
-    if not weight.any():
+    if not (can_be_zero or weight.any()):
         raise InputError("class_weight and sample weights leave every row a weight of zero.")
     return weight

@@ -96,11 +96,11 @@ def training_of(
     weight = row_weights(sample_weight, estimator.class_weight, codes, classes)
     score_weight = row_weights(sample_weight, None, codes, classes)
     data = Training(x, codes, classes, weight, score_weight, dtype, None, codes)
-    check_several(codes if weight is None else codes[weight > 0.0], classes)
+    _check_several(codes if weight is None else codes[weight > 0.0], classes)
     return data.scored() if scores else data.counting()
 
 
-def check_several(codes: np.ndarray, classes: np.ndarray) -> None:
+def _check_several(codes: np.ndarray, classes: np.ndarray) -> None:
     """Raises `InputError` where only one class has examples that count."""
     present = np.unique(codes)
     if len(present) < 2:
