@@ -93,7 +93,7 @@ def test_the_default_rate_is_one_that_a_large_l2_can_take() -> None:
         same_objective(found, row, alone, X, Y)
         assert alone.history.objective[-1] < entropy
     given = {"l2": [100.0], "learning_rate": [1.0], "epochs": [200]}
-    with pytest.raises(jaxlin.DivergedError):  # whose rate is its own
+    with pytest.raises(jaxlin.DivergedError):  # a rate that is given is taken
         jaxlin.sweep(X, Y, loss=softmax_of_ones_own, grid=given)
 
 
