@@ -37,6 +37,7 @@ ORDER = (
         "arrays",
         "precision",
         "captured",
+        "lost_digits",
         "checks",
         "shapes",
         "weights",
