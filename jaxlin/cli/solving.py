@@ -181,7 +181,7 @@ def plan(
     if word == "sgd":
         optimizer = options["optimizer"] or OPTIMIZER
         solver, learning_rate = names.make_sgd(
-            dataset, scaling, loss=loss, optimizer=optimizer,
+            dataset, scaling, loss=loss, l2=options["l2"], optimizer=optimizer,
             learning_rate=options["learning_rate"],
             batch_size=options["batch_size"] or BATCH_SIZE, epochs=options["epochs"],
         )  # fmt: skip

@@ -11,7 +11,7 @@ from jaxlin.conjugates import Known
 from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
-from jaxlin.sklearn.inputs import Training
+from jaxlin.sklearn.training_rows import Training
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.optimum.certifying import Ending
 from jaxlin.solvers.optimum.small import MOST_STEPS
