@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,24 @@ def test_names_of_columns_must_be_those_of_training(
     (tmp_path / "d.csv").write_text("a,b\n1,2\n")
     run = Run(capsys, "predict", tmp_path / "m", tmp_path / "d.csv")
     assert "has 2 features, but 3 are expected" in run.err
+
+
+def test_a_line_of_names_that_are_numbers_is_no_example(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = dataclasses.replace(jaxlin.load_model(model), feature_names=("0", "1", "2"))
+    jaxlin.save_model(tmp_path / "named", named)  # as trained from a data frame of no names
+    bare = make(tmp_path, "csv")
+    (tmp_path / "head.csv").write_text("0,1,2\n" + bare.read_text())
+    told = [
+        Run(capsys, "predict", tmp_path / "named", path).out
+        for path in (bare, tmp_path / "head.csv")
+    ]
+    assert told[0].count("\n") == 1 + N
+    assert told[0] == told[1]
+    (tmp_path / "head.csv").write_text("1,0,2\n" + bare.read_text())
+    run = Run(capsys, "predict", tmp_path / "named", tmp_path / "head.csv")
+    assert (run.code, "must be '0', got '1'" in run.err) == (2, True)
 
 
 def test_of_columns_that_the_model_does_not_know_nothing_is_asked(
