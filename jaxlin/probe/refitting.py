@@ -47,10 +47,7 @@ def refit(block: Block, problem: Problem, settings: Settings, chosen: Selection,
     l2 = chosen.value("l2")
     if settings.keeps == "C":
         l2 *= len(problem.train) / len(labels)  # C weighs a sum over rows
-    is_below = l2 < settings.certified_from * (1.0 - 1e-9)
-    passes = settings.passes
-    if is_below:
-        passes = min(passes, settings.passes_below)
+    passes = settings.passes_for(l2)
     shared: dict[str, Any] = {
         "loss": settings.loss_function,
         "l2": l2,
