@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import click
@@ -116,10 +117,11 @@ class _Examples:
         """The examples in files of their own, one for each block."""
         found = []
         paths = [self.given[name][source.place] for source in self.sources]
+        layers = Counter(source.place for source in self.sources)
         for source, path, raw, arrays in zip(
             self.sources, paths, self.raws, self.arrays, strict=True
         ):
-            at = source._replace(path=path)
+            at = source.beside(path, self.given, layers[source.place])
             width = {**self.given, "num_features": raw.x.shape[1]}
             other = at.read(width, self.given[f"{name}_labels"])
             check_feature_names(raw.feature_names, other.feature_names, path)

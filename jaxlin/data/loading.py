@@ -13,7 +13,7 @@ import numpy as np
 from jaxlin.data.dataset import Dataset, Split
 from jaxlin.data.labels import Label, encode_labels, shortened
 from jaxlin.data.raw import RawData
-from jaxlin.data.reading import kind_of, read
+from jaxlin.data.reading import kind_of, read, taken
 from jaxlin.data.splitting import split_rows
 from jaxlin.errors import DataFormatError, InputError
 
@@ -146,9 +146,8 @@ def _with_test(
     other = read(
         test,
         labels=test_labels,
-        label_column=label_column,
         num_features=raw.x.shape[1],
-        layer=layer,
+        **taken(test, label_column=label_column, layer=layer),
     )
     check_feature_names(raw.feature_names, other.feature_names, test)
     # A file that is itself in two parts is asked for what it calls its test set.

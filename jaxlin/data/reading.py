@@ -117,7 +117,30 @@ def check_options(name: str, kind: str, **options: Any) -> None:
     """Raises `InputError` for an option, given by name, that this kind of file does not take."""
     for option, value in options.items():
         if value is not None and kind not in _TAKERS[option]:
-            raise InputError(f"{option} is of no use for {name}, which is read as {_WORDS[kind]}.")
+            raise InputError(f"{option} is of no use for {of_kind(name)}.")
+
+
+def takes(name: str, option: str) -> bool:
+    """Whether a source is of a kind that takes this option of `read`."""
+    return kind_of(name) in _TAKERS[option]
+
+
+def taken(name: str, **options: Any) -> dict[str, Any]:
+    """The options that a source's kind takes: all are given for files of which not all take each.
+
+    >>> taken("features.npy", labels="y.npy", layer="x")
+    {'labels': 'y.npy'}
+    """
+    return {option: value for option, value in options.items() if takes(name, option)}
+
+
+def of_kind(name: str) -> str:
+    """A source and what it is, for messages.
+
+    >>> of_kind("features.npz")
+    'features.npz, which is read as an .npz file'
+    """
+    return f"{name}, which is read as {_WORDS[kind_of(name)]}"
 
 
 def check_width(width: int, num_features: int | None, path: str) -> None:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from command_line import Run
+from pyarrow import parquet
+from safetensors.numpy import save_file
 from sweep_problem import clouds
 
 import jaxlin
 from jaxlin.cli.main import main
 from jaxlin.cli.probe_data import load_problem
 from jaxlin.cli.probe_files import SOURCES
+from jaxlin.probe import Problem
 from jaxlin.probe.leaks import of_the_split
 
 # With a test file as well: 240 rows to train on, as in the tests of the library.
@@ -287,13 +291,18 @@ def test_a_replay_is_told_where_its_files_are_now(
     assert "--groups names what has moved" in run.err
 
 
+def problem_of(*features: str, **given: Any) -> Problem:
+    """What is made of files, without a probe."""
+    usual = {"validation": [], "test": [], "validation_share": 0.2, "test_share": 0.25}
+    sources = {**dict.fromkeys(SOURCES), "features": list(features), **usual, **given}
+    return load_problem(sources, 0, "float32")[0]
+
+
 def test_the_only_example_of_a_class_is_trained_on(folder: Path) -> None:
     x, labels = clouds()
     labels[:2] = 3, 4
     np.savez("rare.npz", x=x, y=labels)
-    sources = dict.fromkeys(SOURCES) | {"features": ["rare.npz"], "validation": [], "test": []}
-    shares = {"validation_share": 0.2, "test_share": 0.25}
-    problem, _ = load_problem({**sources, **shares}, 0, "float32")
+    problem = problem_of("rare.npz")
     assert np.bincount(problem.train.labels)[3:].tolist() == [1, 1]
     told = [one["message"] for one in of_the_split(problem)]
     assert "Only one training example of classes 3, 4." in told
@@ -354,3 +363,48 @@ def test_files_of_their_own_that_share_a_group_are_refused(
     assert run.code == 2
     assert "features and test are files of their own that have 2 in common, 8 for one" in run.err
     assert not Path("probe.json").exists()
+
+
+def test_files_of_several_kinds_go_together(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, labels = clouds()
+    other, _ = clouds(60, seed=1)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 8)
+    parquet.write_table(pa.table({"emb": lists, "label": labels}), "lists.parquet")
+    save_file({"embeddings": x, "labels": labels}, "train.safetensors")
+    save_file({"x": other}, "other.safetensors")
+    save_file({"layer1": x, "layer2": -x, "y": labels}, "two.safetensors")
+    one = problem_of("train.npy", "train.npz", labels="train-labels.npy")
+    assert [block.name for block in one.blocks] == ["train.npy", "train.npz"]
+    one = problem_of("lists.parquet", "train.npy", label_column="label")
+    np.testing.assert_array_equal(one.blocks[0].first, one.blocks[1].first)
+    for test in ("other.npy", "other.safetensors"):
+        for features in ("train.safetensors", "lists.parquet"):
+            one = problem_of(features, test=[test], test_labels="other-labels.npy")
+            assert one.test is not None
+            np.testing.assert_array_equal(one.blocks[0].arrays["test"], other)
+    given = ("--test", "other.npy", "--test-labels", "other-labels.npy")
+    run = Run(capsys, "probe", "two.safetensors", *given)
+    assert run.code == 2
+    assert "other.npy: has one set of features, and two.safetensors has 2" in run.err
+    one = problem_of("two.safetensors", layer="layer2", test=["other.npy"],
+                     test_labels="other-labels.npy")  # fmt: skip
+    assert (one.blocks[0].first == -x).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train.npz", "--labels", "y.npy"), "--labels is of no use for train.npz, which is read"),
+        (("train.npz", "--layer", "a", "--test", "other.npz"), "--layer is of no use for train"),
+        (("train.npy", "--label-column", "kind"), "--label-column is of no use for train.npy"),
+        (("train.npz", "--test", "other.npz", "--test-labels", "y"), "--test-labels is of no use"),
+    ],
+)
+def test_an_option_that_no_file_takes_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    run = Run(capsys, "probe", *arguments)
+    assert run.code == 2
+    assert words in run.err
