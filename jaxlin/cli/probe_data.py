@@ -13,7 +13,7 @@ from jaxlin import data
 from jaxlin.arrays import is_floating_dtype
 from jaxlin.cli.probe_files import Source, record_files, sources_of
 from jaxlin.data.labels import Label
-from jaxlin.data.loading import check_feature_names, encode_as
+from jaxlin.data.loading import check_feature_names, encode_as, with_test_labels
 from jaxlin.data.opening import read_bytes
 from jaxlin.data.raw import RawData
 from jaxlin.data.readers.npy import check_labels, parse_npy
@@ -76,6 +76,9 @@ class _Examples:
         for name in ("test", "validation"):
             if given[name]:
                 self.parts[name] = self._extra(name)
+        if "test" not in self.parts and given["test_labels"] is not None:
+            path = sources[0].path
+            self.raws[0] = with_test_labels(self.raws[0], given["test_labels"], path)
         if "test" not in self.parts and self.raws[0].test_x is not None:
             self.parts["test"] = self._own_test()
 

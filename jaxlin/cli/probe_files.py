@@ -122,13 +122,13 @@ def _check_counts(given: dict[str, Any], paths: list[str]) -> None:
                 f"--{name} must be given once for each file of features: there are {len(paths)} of "
                 f"these, and {len(files)} of --{name}."
             )
-        if given[f"{name}_labels"] is not None and not files:
-            raise click.UsageError(f"--{name}-labels belongs to --{name}, which is not given.")
+    if given["validation_labels"] is not None and not given["validation"]:
+        raise click.UsageError("--validation-labels belongs to --validation, which is not given.")
     others = [*given["validation"], *given["test"]]
     for name, option, files in (
         ("labels", "labels", paths),
         ("validation_labels", "labels", given["validation"]),
-        ("test_labels", "labels", given["test"]),
+        ("test_labels", "labels", given["test"] or paths),
         ("label_column", "label_column", [*paths, *others]),
         ("layer", "layer", [*paths, *others]),
     ):

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from sweep_problem import clouds
 
 import jaxlin
+from jaxlin import DataFormatError, data
 from jaxlin.cli.main import main
 from jaxlin.cli.probe_data import load_problem
 from jaxlin.cli.probe_files import SOURCES
@@ -202,7 +203,12 @@ def test_a_class_that_validation_and_test_lack_is_told(
         (("train.npy",), "has no labels: give the file"),
         (("train.npz", "train.npz"), "given twice"),
         (("train.npz", "--test", "other.npz", "--test", "train.npz"), "once for each file"),
-        (("train.npz", "--test-labels", "other-labels.npy"), "--test-labels belongs to --test"),
+        (("train.npz", "--test-labels", "other-labels.npy"), "--test-labels is of no use for"),
+        (
+            ("train.npy", "--labels", "train-labels.npy", "--test-labels", "other-labels.npy"),
+            "test_labels belongs to test, which was not given, and train.npy has no test examples",
+        ),
+        (("train.npz", "--validation-labels", "y.npy"), "belongs to --validation"),
         (("train.npz", "other.npz"), "has 60 examples, and train.npz has 300 labels"),
         (("train.npz", "--l2", "0"), "not a number above 0"),
         (("train.npz", "--l2", "1e-3", "--C", "1"), "--l2 and --C exclude each other"),
@@ -391,6 +397,27 @@ def test_files_of_several_kinds_go_together(
     one = problem_of("two.safetensors", layer="layer2", test=["other.npy"],
                      test_labels="other-labels.npy")  # fmt: skip
     assert (one.blocks[0].first == -x).all()
+
+
+def test_labels_of_a_files_own_test_examples_may_be_in_another(folder: Path) -> None:
+    x, labels = clouds()
+    other, of_other = clouds(60, seed=1)
+    save_file({"x_train": x, "x_test": other, "kind": labels}, "both.safetensors")
+    with pytest.raises(DataFormatError, match=r"give them with --test-labels FILE"):
+        problem_of("both.safetensors", label_column="kind")
+    for given in ({"labels": "train-labels.npy", "layer": "x"}, {"label_column": "kind"}):
+        one = problem_of("both.safetensors", test_labels="other-labels.npy", **given)
+        assert one.test is not None
+        assert one.test.came == "the data's own"
+        np.testing.assert_array_equal(one.test.labels, of_other)
+    loaded = data.load("both.safetensors", label_column="kind", test_labels="other-labels.npy")
+    assert loaded.test is not None
+    np.testing.assert_array_equal(loaded.test.labels, of_other)
+    with pytest.raises(DataFormatError, match=r"an .npy file of them: test_labels"):
+        data.load("both.safetensors", label_column="kind")
+    save_file({"x_train": x, "x_test": other, "y": labels, "y_test": of_other}, "all.safetensors")
+    with pytest.raises(DataFormatError, match=r"leave test_labels \(--test-labels\) away"):
+        problem_of("all.safetensors", test_labels="other-labels.npy")
 
 
 @pytest.mark.parametrize(
