@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxlin.data import duplicate_rows
 from jaxlin.data.labels import shortened
-from jaxlin.file_rows import FileRows
 from jaxlin.probe.problem import Block, Part, Problem
 from jaxlin.probe.selecting import Selection
 from jaxlin.probe.settings import Settings
@@ -96,10 +95,7 @@ def _twice(block: Block, one: Part, other: Part) -> np.ndarray:
 
 
 def _rows(block: Block, part: Part) -> Any:
-    x = block.arrays[part.array]
-    if part.rows is None:
-        return x
-    return x.select(part.rows) if isinstance(x, FileRows) else x[part.rows]
+    return block.arrays[part.array] if part.rows is None else block.rows(part)
 
 
 def _said(rows: np.ndarray, name: str, what: str, index: int) -> list[dict[str, Any]]:

@@ -194,7 +194,7 @@ def _test(
         fitted_on = None
         if certificate.has_bias:  # what holds it are the rows that it was fitted on
             parts = problem.train, problem.validation
-            fitted_on = block.gather(*parts, dtype=settings.dtype, normalize=normalize)
+            fitted_on = block.rows(*parts, dtype=settings.dtype, normalize=normalize)
         sure = certain_predictions(certificate, found.params, x, found.scaling, examples=fitted_on)
     softmax = "softmax of the scores"
     uncalibrated = f"{softmax}, which the {settings.loss} loss does not calibrate"
