@@ -23,6 +23,9 @@ from jaxlin.probe.leaks import warning
 from jaxlin.probe.replaying import comparison, read_record, settings_in
 from jaxlin.report.words import one_line
 
+# Of replays, and of replays of these.
+_OUTS = ("replay.json", "replay-again.json")
+
 
 class _Remembering(click.Command):
     """Keeps what was typed, for the record."""
@@ -50,7 +53,7 @@ class _Remembering(click.Command):
 @path_option(
     "--out",
     help="The record; the page and the model are put beside it.  [default: probe.json, with "
-    "--replay replay.json]",
+    "--replay replay.json, or replay-again.json where that is what is repeated]",
 )
 @click.option("--no-page", is_flag=True, help="Write no page.")
 @json_option
@@ -62,7 +65,7 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     and the winner, trained on them as well, is tested once.
     """
     replay = options["replay"]
-    out = options["out"] or ("probe.json" if replay is None else "replay.json")
+    out = options["out"] or _usual_out(replay)
     stem = out.removesuffix(".json")
     page = None if options["no_page"] else f"{stem}.html"
     model_path = f"{stem}.safetensors"
@@ -108,6 +111,13 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
         print_json(record)
         return
     show(*shown_record(record, {"record": out, "page": page, "model": model_path}))
+
+
+def _usual_out(replay: str | None) -> str:
+    """Where the record goes: beside the one that is repeated, never in its place."""
+    if replay is None:
+        return "probe.json"
+    return _OUTS[os.path.realpath(replay) == os.path.realpath(_OUTS[0])]
 
 
 def _compare(before: dict[str, Any], record: dict[str, Any], path: str) -> None:

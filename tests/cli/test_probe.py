@@ -292,6 +292,10 @@ def test_a_replay_is_told_where_its_files_are_now(
     assert run.code == 0, run.err
     assert "the same as probe.json in all" in " ".join(run.out.split())
     assert record_of("replay.json")["replay"]["differs"] == []
+    # What the page of a replay says.
+    run = Run(capsys, "probe", "--replay", "replay.json", "--no-page")
+    assert run.code == 0, run.err
+    assert record_of("replay-again.json")["replay"]["of"] == "replay.json"
     run = Run(capsys, "probe", *now, "--groups", "g.npy", "--replay", "probe.json")
     assert run.code == 2
     assert "--groups names what has moved" in run.err
