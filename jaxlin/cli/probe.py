@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from jaxlin.cli.interruption import partly_out
 from jaxlin.cli.options import DATA_HELP, PATH, json_option, path_option
 from jaxlin.cli.output import check_targets, in_options, message_console, print_json, say, show
 from jaxlin.cli.probe_data import load_problem
@@ -99,18 +100,20 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     record |= {"file": out, "model": model_path}
     if before is not None and replay is not None:
         _compare(before, record, replay)
-    save_model(model_path, probed.model)
-    with replacing(out) as file:
-        text = json.dumps(record, indent=1, allow_nan=False)
-        file.write(text.encode() + b"\n")
+    contents = {out: json.dumps(record, indent=1, allow_nan=False) + "\n"}
     if page is not None:
         from jaxlin.report import probe_page  # what no other command needs
 
-        probe_page.write(record, page)
-    if as_json:
-        print_json(record)
-        return
-    show(*shown_record(record, {"record": out, "page": page, "model": model_path}))
+        contents[page] = probe_page.render(record)
+    with partly_out():
+        save_model(model_path, probed.model)
+        for path, content in contents.items():
+            with replacing(path) as file:
+                file.write(content.encode())
+        if as_json:
+            print_json(record)
+            return
+        show(*shown_record(record, {"record": out, "page": page, "model": model_path}))
 
 
 def _usual_out(replay: str | None) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -125,6 +128,25 @@ def test_a_score_that_would_be_nan_is_placed(
     assert run.code == 2
     assert "X is too large in row 6" in run.err
     assert "Rows are counted from row 42 of the file" in run.err
+
+
+@pytest.mark.usefixtures("tiny_blocks")
+@pytest.mark.parametrize(("blocks", "words"), [(2, "output is not complete"), (0, "nothing was")])
+def test_ctrl_c_says_whether_rows_are_out(
+    model: Path, blocks: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    all_of_them = predict._answers
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        yield from itertools.islice(all_of_them(*arguments), blocks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "_answers", interrupted)
+    monkeypatch.setattr("os._exit", sys.exit)
+    run = Run(capsys, "predict", model, make(tmp_path, "npy"))
+    assert (run.code, run.out.count("\n")) == (130, 1 + 8 * blocks if blocks else 0)
+    assert f"interrupted; {'the ' if blocks else ''}{words}" in run.err
 
 
 def save_model_of_columns(path: Path) -> None:

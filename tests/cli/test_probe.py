@@ -349,6 +349,21 @@ def test_ctrl_c_writes_nothing(
     assert not Path("probe.json").exists()
 
 
+def test_ctrl_c_between_two_files_does_not_say_that_nothing_was_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxlin.cli.probe.replacing", interrupted)
+    monkeypatch.setattr("os._exit", sys.exit)
+    run = Run(capsys, "probe", "train.npz", *TESTED)
+    assert run.code == 130
+    assert "interrupted; the output is not complete" in run.err
+    assert Path("probe.safetensors").exists()
+    assert not Path("probe.json").exists()
+
+
 def test_no_output_takes_the_place_of_an_input(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
