@@ -34,6 +34,8 @@ _KINDS = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+# How torch.save began a file before it wrote zip archives.
+_PYTORCH_OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _READABLE = (
     "an .npz, an .npy with labels in another, .safetensors, .parquet, .arrow or .feather, a .csv "
     "or .tsv, svmlight/LIBSVM text, a folder of "
@@ -229,6 +231,12 @@ def _kind_by_content(name: str) -> str:
         built_in = " or ".join(BUILTIN)
         raise DataFormatError(f"No such file or directory; built in is {built_in}", path=name)
     start = read_start(name, 1 << 16)
+    if start.startswith(_PYTORCH_OLD) or (start.startswith(b"PK") and b"/data.pkl" in start):
+        raise DataFormatError(
+            "is PyTorch's own, a pickle, which is never read here: save its tensors with "
+            "safetensors.torch.save_file, or one with numpy.save(path, x.numpy())",
+            path=name,
+        )
     if start.startswith(b"PK\x03\x04"):
         return "npz"
     if start.startswith(b"\x93NUMPY"):

@@ -22,8 +22,13 @@ def warning(kind: str, message: str, block: int | None = None) -> dict[str, Any]
     return {"kind": kind, "block": block, "message": message}
 
 
-def of_the_split(problem: Problem) -> list[dict[str, Any]]:
-    """What can be said of the labels and the splits, whatever the features."""
+def of_the_split(problem: Problem, *, bias: bool) -> list[dict[str, Any]]:
+    """What can be said of the labels and the splits, whatever the features.
+
+    Args:
+      problem: the splits.
+      bias: whether what is trained has one: nothing else tells a class away that never occurs.
+    """
     warnings = []
     if problem.test is None:
         warnings.append(
@@ -42,7 +47,9 @@ def of_the_split(problem: Problem) -> list[dict[str, Any]]:
         missing = np.flatnonzero(count == 0)
         if len(missing):
             what = {
-                "train": "are never predicted",
+                "train": "are never predicted"
+                if bias
+                else "are predicted all the same, without a bias and without having been learned",
                 "validation": "have no say in the choice",
                 "test": "count for nothing in the test's means over classes",
             }[name]

@@ -71,7 +71,7 @@ def run(problem: Problem, settings: Settings, *, tell: Tell | None = None) -> Pr
     protocol = protocol_named(settings.protocol)
     tell = (lambda words: None) if tell is None else tell
     blocks, models, scores = [], [], []
-    warnings = leaks.of_the_split(problem)
+    warnings = leaks.of_the_split(problem, bias=settings.bias)
     for index, block in enumerate(problem.blocks):
         name = f"{block.name}: " if len(problem.blocks) > 1 else ""
         told, model, chosen = _block(

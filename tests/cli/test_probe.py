@@ -163,6 +163,19 @@ def test_groups_stay_together(folder: Path, capsys: pytest.CaptureFixture[str]) 
     guessed = [line.split(",")[1] for line in run.out.splitlines()[1:]]
     assert np.mean([a == f"k{b}" for a, b in zip(guessed, labels, strict=True)]) > 0.7
     assert Run(capsys, "evaluate", "probe.safetensors", "t.csv", "--label-column", "kind").code == 0
+    # Beside lists of features a column of groups is none of these, and may be text.
+    for name, some in (("lists", slice(0, 250)), ("apart", slice(250, 300)), ("twice", slice(99))):
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(x[some].ravel()), 8)
+        patients = [f"p{group}" for group in groups[some]]
+        columns = {"x": vectors, "patient": patients, "y": labels[some]}
+        parquet.write_table(pa.table(columns), f"{name}.parquet")
+    one = problem_of("lists.parquet", groups="patient", test=["apart.parquet"])
+    assert one.num_groups == 25
+    assert one.train.rows is not None
+    assert one.validation.rows is not None
+    assert not set(one.train.rows // 10) & set(one.validation.rows // 10)
+    with pytest.raises(DataFormatError, match="have 10 in common, 'p0' for one"):
+        problem_of("lists.parquet", groups="patient", test=["twice.parquet"])
     run = Run(capsys, "probe", "t.csv", "--label-column", "kind", "--groups", "nobody")
     assert run.code == 2
     assert "'nobody' must be an .npy file, or a column" in run.err
@@ -314,7 +327,7 @@ def test_the_only_example_of_a_class_is_trained_on(folder: Path) -> None:
     np.savez("rare.npz", x=x, y=labels)
     problem = problem_of("rare.npz")
     assert np.bincount(problem.train.labels)[3:].tolist() == [1, 1]
-    told = [one["message"] for one in of_the_split(problem)]
+    told = [one["message"] for one in of_the_split(problem, bias=True)]
     assert "Only one training example of classes 3, 4." in told
 
 
