@@ -34,6 +34,7 @@ ORDER = (
         "files",
         "strict_json",
         "file_rows",
+        "lazy_rows",
         "arrays",
         "precision",
         "captured",
