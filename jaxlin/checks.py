@@ -27,6 +27,7 @@ from jaxlin.arrays import (
 )
 from jaxlin.errors import InputError
 from jaxlin.file_rows import FileRows, check_map
+from jaxlin.lost_digits import refuse_lost_digits
 from jaxlin.precision import float64_scope
 
 _BLOCK_BYTES = 1 << 24
@@ -81,6 +82,8 @@ def as_features(
             )
         if not finite:
             _raise_not_finite(array, kept, name)
+        if isinstance(array, np.ndarray):
+            refuse_lost_digits(array, kept, name)
         # It is nobody else's, so that the device may keep it where it is.
         return jax.device_put(converted)
 

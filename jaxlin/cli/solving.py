@@ -238,9 +238,12 @@ def fit_as_planned(
     dual = max(at_exact.dual, at_rounded.dual)
     certificate = dataclasses.replace(at_rounded, dual=dual)
     tol = planned.told["tol"]
+    advice = " Take --dtype float64, or a larger --tol."
+    if jnp.dtype(dtype) == jnp.float64:
+        advice = " Take a larger --tol."
     outcome = proof_sentence(
         "certified" if certificate.relative_gap <= tol else "stuck", certificate, tol,
-        newton_words(len(history)), " Take --dtype float64, or a larger --tol.",
+        newton_words(len(history)), advice,
     )  # fmt: skip
     return dataclasses.replace(found, proof=certificate, outcome=outcome)
 

@@ -14,6 +14,7 @@ from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
 from jaxlin.sklearn.calibration import calibrated_probabilities, fit_calibrator
 from jaxlin.sklearn.inputs import known_features
+from jaxlin.sklearn.parameters import LOSSES
 from jaxlin.sklearn.training_rows import Training
 
 
@@ -39,6 +40,8 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
     probabilities: str | None
     fit_intercept: bool
     warm_start: bool
+    l2: float
+    l2_: float
     coef_: np.ndarray
     intercept_: np.ndarray
     classes_: np.ndarray
@@ -145,6 +148,10 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
             W, b = W[1:] - W[:1], b[1:] - b[:1]
         self.coef_, self.intercept_, self.classes_ = W, b, classes
         self.__dict__.pop("calibrator_", None)  # it was of the parameters before
+
+    def _trained_with(self) -> tuple[Any, float]:
+        """The loss and the l2 of the fit, for `jaxlin.Model.from_sklearn`."""
+        return LOSSES[self.loss], float(self.l2_ if hasattr(self, "l2_") else self.l2)
 
     def _calibrate(self, X: Any, data: Training, sample_weight: Any) -> None:
         """Probabilities for what was just fitted to these, where they are asked for."""

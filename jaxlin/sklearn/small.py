@@ -69,7 +69,7 @@ def fit_small(
         (found,) = fits.standings([l2], tol, target=TO_ROUNDING, most_steps=max_iter or MOST_STEPS)
     params, certificate = params_of(found, 0), found.certificates[0]
     steps = int(found.found.steps[0])
-    is_out = max_iter is not None and steps >= max_iter
+    is_out = steps >= (max_iter or MOST_STEPS)
     ending: Ending = "out_of_steps" if is_out else "stuck"
     if certificate.relative_gap <= tol:
         ending = "certified"
