@@ -38,6 +38,7 @@ ORDER = (
         "arrays",
         "precision",
         "captured",
+        "lost_digits",
         "checks",
         "shapes",
         "weights",

@@ -13,10 +13,16 @@ from jaxlin.cli.interruption import partly_out
 from jaxlin.cli.options import DATA_HELP, PATH, json_option, path_option
 from jaxlin.cli.output import check_targets, in_options, message_console, print_json, say, show
 from jaxlin.cli.probe_data import load_problem
-from jaxlin.cli.probe_options import given_sources, probe_options, settings_of
+from jaxlin.cli.probe_options import (
+    given_sources,
+    probe_options,
+    settings_of,
+    strengths_of,
+)
 from jaxlin.cli.probe_progress import ProbeProgress
 from jaxlin.cli.probe_replay import check_alone, sources_in
 from jaxlin.cli.probe_tables import replay_words, shown_record
+from jaxlin.cli.strengths import announce_l2
 from jaxlin.files import replacing
 from jaxlin.model_file import save_model
 from jaxlin.probe import Problem, run
@@ -84,7 +90,9 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     several = (path for name in ("features", "validation", "test") for path in sources[name])
     check_targets(out, page, model_path, inputs=(*several, *singles, replay))
     problem, files = load_problem(sources, settings.seed, settings.dtype)
+    strengths = strengths_of(options, settings, problem)
     _announce(problem, sources)
+    announce_l2(*strengths)
     with ProbeProgress(message_console()) as progress:
         probed = run(problem, settings, tell=progress.tell)
     record = probed.record

@@ -44,7 +44,7 @@ from jaxlin.training.arguments import (
 )
 from jaxlin.training.optimum import usual_tol
 from jaxlin.training.proved import ToOptimum
-from jaxlin.training.small_fits import Fitted, ended_of, round_of, takes_small
+from jaxlin.training.small_fits import ended_of, round_of, takes_small
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -265,7 +265,7 @@ def _together(
             )
             problems.append(of_one)
             weights.append(padded(share, most))
-            fitted.append(Fitted(data, dtype, float(np.max(of_one.variances))))
+            fitted.append(data)
         small = SmallProblems(
             loss, together(problems), np.stack(weights), shape, has_bias=bias, dtype=dtype
         )
@@ -274,7 +274,7 @@ def _together(
         seconds = (time.monotonic() - since) / len(found)
         ended += [
             [
-                ended_of(one, place, tol, fitted[place], [round_of(one, place, seconds)], [])
+                ended_of(one, place, tol, fitted[place], [round_of(one, place, seconds)], [], "")
                 for one in found
             ]
             for place in range(len(places))
