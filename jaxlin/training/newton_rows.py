@@ -81,12 +81,14 @@ class NewtonRows(NamedTuple):
       scaling: that these still go through, or None.
       span: whose coordinates they are; None where they are the features.
       given_scaling: of the features, or None.
+      counts: which of all rows these are (N,) bool.
     """
 
     examples: Examples
     scaling: Scaling | None
     span: Span | None
     given_scaling: Scaling | None
+    counts: np.ndarray
 
     def zero(self, like: LinearParams) -> LinearParams:
         """W (1, C, K) and b (1, C) or None, zeros in float64."""
@@ -107,6 +109,22 @@ class NewtonRows(NamedTuple):
         W = np.asarray(params.W) @ self.span.basis.T
         b = None if params.b is None else np.asarray(params.b) - W @ self.span.center
         return jax.tree.map(jnp.asarray, LinearParams(W, b))
+
+    def dual(self, params: LinearParams, l2: float) -> jax.Array:
+        """The dual point that belongs to W (C, K) at the optimum, where a span has its own (N, C).
+
+        `sum w a x^T = -2 l2 W` and with a bias `sum w a = 0` say what it is, as the rows are
+        hardly dependent. Read off the scores, over the width of the kink, it is of rounding errors
+        where a small l2 makes it small.
+        """
+        x, weight = np.asarray(self.examples.x), np.asarray(self.examples.weight)
+        right = -2.0 * l2 * np.asarray(params.W).T
+        if params.b is not None:
+            x, right = np.c_[x, np.ones(len(x))], np.r_[right, np.zeros((1, params.num_classes))]
+        a = np.zeros((len(self.counts), params.num_classes))
+        if np.isfinite(x).all() and np.isfinite(right).all():
+            a[self.counts] = np.linalg.lstsq((x * weight[:, None]).T, right)[0]
+        return jnp.asarray(a)
 
     def told(self, on_epoch: OnEpoch | None) -> OnEpoch | None:
         """A callback that hears of parameters of the features."""
@@ -130,14 +148,14 @@ def newton_rows(examples: Examples, scaling: Scaling | None, has_bias: bool) -> 
     weight = np.asarray(examples.weight)
     counts = weight > 0.0
     if not _is_wide(int(counts.sum()), examples.x.shape[1], has_bias):
-        return NewtonRows(examples, scaling, None, scaling)
+        return NewtonRows(examples, scaling, None, scaling, counts)
     x, labels, weight = (np.asarray(leaf)[counts] for leaf in examples)
     span = span_of(seen_by_model(x, scaling), weight, has_bias)
     inner = _coordinates(span, x, scaling)
     if not span.basis.shape[1]:  # rows all the same: nothing is to be learnt, by one number a class
         span, inner = span._replace(basis=np.zeros((x.shape[1], 1))), np.zeros((len(x), 1))
     within = Examples(jnp.asarray(inner), jnp.asarray(labels), jnp.asarray(weight))
-    return NewtonRows(within, None, span, scaling)
+    return NewtonRows(within, None, span, scaling, counts)
 
 
 def _coordinates(span: Span, x: Any, scaling: Scaling | None) -> np.ndarray:
