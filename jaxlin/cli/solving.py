@@ -23,7 +23,8 @@ from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.newton import LARGEST_SIZE, Newton
 from jaxlin.solvers.sgd import SGD
 from jaxlin.training import Fit, fit
-from jaxlin.training.optimum import takes_newton, usual_tol
+from jaxlin.training.newton_rows import takes_newton
+from jaxlin.training.optimum import usual_tol
 from jaxlin.training.proof_sentences import newton_words, proof_sentence
 from jaxlin.training.small_fits import takes_small
 
@@ -173,7 +174,8 @@ def plan(
         certified = "newton" if fits_newton else "lbfgs"
         word = "sgd" if options["l2"] == 0.0 else certified
     size = start.num_classes * (start.num_features + (start.b is not None))
-    if word == "newton" and size > LARGEST_SIZE:
+    is_certified_by_fit = fits_newton and options["l2"] > 0.0
+    if word == "newton" and size > LARGEST_SIZE and not is_certified_by_fit:
         raise click.UsageError(
             f"--solver newton is for up to {LARGEST_SIZE:,} weights, and there are {size:,}: take "
             f"--solver {'lbfgs' if options['l2'] > 0.0 else 'sgd'}."
@@ -193,7 +195,6 @@ def plan(
     if word == "lbfgs":
         solver = LBFGS() if options["passes"] is None else LBFGS(options["passes"])
         return Plan(word, solver, told)
-    is_certified_by_fit = fits_newton and options["l2"] > 0.0
     return Plan(word, None if is_certified_by_fit else Newton(), told)
 
 

@@ -34,12 +34,12 @@ from jaxlin.sweeps.running import Trained, Work
 from jaxlin.sweeps.scoring import Score, fold_scores, held_out_scores, share_of
 from jaxlin.sweeps.settings import OWN_NAMES, Setting
 from jaxlin.training.arguments import check_no_patience
+from jaxlin.training.newton_rows import newton_rows, takes_newton
 from jaxlin.training.optimum import (
     account_of,
     check_basis,
     check_certifiable,
     fit_to_optimum,
-    takes_newton,
     usual_tol,
     why_no_certificate,
 )
@@ -190,6 +190,9 @@ class _Run:
         weight = np.asarray(examples.weight)
         by_newton = self.solver is None and takes_newton(path.loss, len(weight), start, weight)
         descent = None if by_newton else self._descent(path.loss, examples, start)
+        with float64_scope(True):
+            has_bias = start.b is not None
+            within = newton_rows(examples, work.scaling, has_bias) if by_newton else None
         for row in path.rows:
             l2 = float(work.l2[row])
             self.progress.group += tell
@@ -198,7 +201,7 @@ class _Run:
                 one = fit_to_optimum(
                     Objective(path.loss, l2), examples, start, solver=None, scaling=work.scaling,
                     held_out=None, tol=tol, dtype=start.W.dtype, on_epoch=None, key=work.key,
-                    users_x64=self.users_x64,
+                    users_x64=self.users_x64, rows=within,
                 )  # fmt: skip
                 if tells:
                     self._tell(len(one.history), passes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +30,7 @@ from jaxlin.solvers.optimum.metric import Basis
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.training.account import history_of, reporter
 from jaxlin.training.listening import Listener
+from jaxlin.training.newton_rows import NewtonRows, newton_rows, takes_newton
 from jaxlin.training.proof_sentences import (
     Shortfall,
     newton_words,
@@ -38,12 +38,9 @@ from jaxlin.training.proof_sentences import (
     why_short,
 )
 from jaxlin.training.proved import ToOptimum, history_of_rounds
+from jaxlin.training.rounded_params import in_dtype
 from jaxlin.training.small_fits import SmallFits, takes_small
 
-# A hinge of so few numbers has a second derivative that is cheap to add up and to factor.
-_SMALL, _SMALL_WORK = 3000, 2e10
-# Of the largest weight.
-_LEAST_WEIGHT = 0.1
 # Relative gaps where none was asked for.
 _TOL_SOFTMAX, _TOL = 1e-4, 1e-3
 
@@ -76,25 +73,6 @@ def usual_tol(loss: Loss) -> float:
     return _TOL_SOFTMAX if isinstance(loss, SoftmaxCrossEntropy) else _TOL
 
 
-def takes_newton(
-    loss: Loss, num_rows: int, params: LinearParams, weight: np.ndarray | None = None
-) -> bool:
-    """Whether to take the steps of an interior-point method: for small problems with a hinge.
-
-    Args:
-      loss: which.
-      num_rows: N.
-      params: that are to be found.
-      weight: (N,), or None. Rows that hardly count have their place in the method all the same, and
-        keep it from the end.
-    """
-    if weight is not None and weight.min() < _LEAST_WEIGHT * weight.max():
-        return False
-    size = params.num_classes * (params.num_features + (params.b is not None))
-    is_small = size <= _SMALL and num_rows * size * size <= _SMALL_WORK
-    return conjugates.is_hinge(loss) and is_small
-
-
 def fit_to_optimum(
     objective: Objective,
     examples: Examples,
@@ -108,6 +86,7 @@ def fit_to_optimum(
     on_epoch: Callable[[EpochReport], Any] | None,
     key: jax.Array,
     users_x64: bool,
+    rows: NewtonRows | None = None,
 ) -> ToOptimum:
     """The certified optimum of a checked problem.
 
@@ -123,6 +102,7 @@ def fit_to_optimum(
       on_epoch: as for `fit`.
       key: as for `fit`.
       users_x64: the user's own float64 setting.
+      rows: the same as Newton's method takes them, of who has asked for them already.
     """
     tol = usual_tol(objective.loss) if tol is None else float(tol)
     with float64_scope(True):
@@ -134,8 +114,9 @@ def fit_to_optimum(
         ended, weight = None, np.asarray(examples.weight)
         num_rows, l2 = len(weight), float(np.asarray(objective.l2))
         if solver is None and takes_newton(objective.loss, num_rows, start, weight):
+            rows = newton_rows(examples, scaling, start.b is not None) if rows is None else rows
             ended, start = _by_newton(
-                objective, examples, start, scaling=scaling, held_out=held_out, tol=tol,
+                objective, examples, start, rows=rows, scaling=scaling, held_out=held_out, tol=tol,
                 dtype=dtype, on_epoch=on_epoch, key=key, users_x64=users_x64,
             )  # fmt: skip
         elif solver is None and takes_small(
@@ -192,6 +173,7 @@ def _by_newton(
     examples: Examples,
     start: LinearParams,
     *,
+    rows: NewtonRows,
     scaling: Scaling | None,
     held_out: Examples | None,
     tol: float,
@@ -201,32 +183,29 @@ def _by_newton(
     users_x64: bool,
 ) -> tuple[ToOptimum, LinearParams]:
     """Newton steps in float64 from zero, then the certificate; and the parameters in float64."""
-    wide = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), jnp.float64), start)
     l2 = float(np.asarray(objective.l2))
-    one = Grid(Newton(), Objective(objective.loss, jnp.asarray([l2])), wide)
+    one = Grid(Newton(), Objective(objective.loss, jnp.asarray([l2])), rows.zero(start))
     result = minimise(
-        _the_solver, one, examples, key, scaling=scaling, is_mixed=False,
-        validation=held_out, patience=None, tol=None,
-        on_epoch=reporter(on_epoch, len(examples.labels), users_x64),
+        _the_solver, one, rows.examples, key, scaling=rows.scaling, is_mixed=False,
+        validation=rows.others(held_out), patience=None, tol=None,
+        on_epoch=rows.told(reporter(on_epoch, len(examples.labels), users_x64)),
     )  # fmt: skip
-    params = jax.tree.map(lambda leaf: leaf[0].astype(dtype), result.params)
+    within = jax.tree.map(lambda leaf: leaf[0], result.params)
+    exact_params = rows.back(within)
     loss = conjugates.known_conjugate(objective.loss)
 
-    def certificate_of(found: LinearParams) -> Certificate:
+    def certificate_of(found: LinearParams, dual: jax.Array | None = None) -> Certificate:
         exact = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), found)
-        return certified(
-            loss, Given(exact, examples.x, examples.labels, examples.weight, scaling), l2
-        )
+        given = Given(exact, examples.x, examples.labels, examples.weight, scaling)
+        return certified(loss, given, l2, dual=dual)
 
-    exact_params = jax.tree.map(lambda leaf: leaf[0], result.params)
-    certificate = certificate_of(exact_params)
-    exact_primal = certificate.primal
-    if dtype != jnp.float64:
-        # At a hinge's kinks the last bits of W decide what the dual point is; but a bound of the
-        # optimum holds whatever parameters it was found at.
-        rounded = certificate_of(params)
-        dual = max(certificate.dual, rounded.dual)
-        certificate = dataclasses.replace(rounded, dual=dual, how=certificate.how)
+    proof = certificate_of(exact_params)
+    if proof.relative_gap > tol and rows.span is not None:
+        proof = max(
+            proof, certificate_of(exact_params, rows.dual(within, l2)), key=lambda one: one.dual
+        )
+    exact_primal = proof.primal
+    params, certificate = in_dtype(exact_params, proof, tol, dtype, certificate_of)
     history, why = history_of(result).until_settled(), ""
     ending: Ending = "certified" if certificate.relative_gap <= tol else "stuck"
     if result.stopped_by_callback:

@@ -97,6 +97,61 @@ def seen_by_model(x: np.ndarray, scaling: Scaling | None) -> np.ndarray:
         return (wide - shift) * scale
 
 
+class Span(NamedTuple):
+    """What rows span, with a free bias from their mean on: any of them is a sum of its axes.
+
+    Attributes:
+      center: what is taken from x first (D,): the mean, or zeros where there is no bias.
+      basis: an axis a column, orthonormal (D, K).
+      num_varying: how many features differ between rows, or without a bias from zero.
+    """
+
+    center: np.ndarray
+    basis: np.ndarray
+    num_varying: int
+
+    def coordinates(self, x: np.ndarray) -> np.ndarray:
+        """Of rows (N, D), as they lie along the axes (N, K); what is beside these is left out."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (x - self.center) @ self.basis
+
+
+def span_of(x: np.ndarray, share: np.ndarray, has_bias: bool, *, keeps_all: bool = False) -> Span:
+    """The span of the rows that count.
+
+    Args:
+      x: features (N, D) as the model sees them, float64.
+      share: what every row counts for (N,), sum 1.
+      has_bias: whether b is free.
+      keeps_all: also features that are the same in all rows, and have no weight.
+
+    >>> rows = np.array([[3.0, 0.0, 1.0], [3.0, 2.0, 1.0], [9.0, 9.0, 9.0]])
+    >>> span = span_of(rows, np.array([0.5, 0.5, 0.0]), True)
+    >>> span.center.tolist(), np.abs(span.basis).tolist(), span.num_varying
+    ([3.0, 1.0, 1.0], [[0.0], [1.0], [0.0]], 1)
+    """
+    num_features = x.shape[1]
+    counts = share > 0.0
+    x, share = (x, share) if counts.all() else (x[counts], share[counts])
+    kept = np.arange(num_features)
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever needs finite ones looks for them
+        center = share @ x if has_bias else np.zeros(num_features)
+        if not keeps_all:
+            kept = kept[(x != (x[:1] if has_bias else 0.0)).any(axis=0)]
+        num_axes = min(len(x) - has_bias, len(kept))
+        if num_axes == len(kept):
+            basis = np.zeros((num_features, num_axes))
+            basis[kept, np.arange(num_axes)] = 1.0
+            return Span(center, basis, len(kept))
+        if has_bias:  # less their mean they add up to zero: one of them says nothing new
+            x = np.delete(x, np.argmax(share), axis=0)
+        if len(kept) == num_features:
+            return Span(center, np.linalg.qr((x - center).T)[0], num_features)
+        basis = np.zeros((num_features, num_axes))
+        basis[kept] = np.linalg.qr((x[:, kept] - center[kept]).T)[0]
+    return Span(center, basis, len(kept))
+
+
 def reduced(
     x: np.ndarray,
     labels: np.ndarray,
@@ -119,24 +174,10 @@ def reduced(
       InputError: features whose squares float64 cannot hold.
     """
     num_rows, num_features = x.shape
+    # Several problems of one size do not leave out the same features.
+    span = span_of(x, share, has_bias, keeps_all=most_rows is not None)
+    inner = span.coordinates(x)
     with np.errstate(over="ignore", invalid="ignore"):
-        center = share @ x if has_bias else np.zeros(num_features)
-        centered = x - center
-        # A feature that is the same in all rows that count has no weight. Several problems of one
-        # size do not leave out the same ones.
-        kept = np.arange(num_features)
-        if most_rows is None:
-            kept = kept[_varies(x[share > 0.0], has_bias)]
-        inner = centered[:, kept]
-        counted = inner[share > 0.0]
-        if has_bias:  # they add up to zero, so that one of them says nothing new
-            counted = np.delete(counted, np.argmax(share[share > 0.0]), axis=0)
-        basis = np.zeros((num_features, min(counted.shape)))
-        if len(counted) < len(kept):
-            basis[kept] = np.linalg.qr(counted.T)[0]
-            inner = centered @ basis
-        else:
-            basis[kept, np.arange(len(kept))] = 1.0
         moments = (inner * share[:, None]).T @ inner
     if not np.isfinite(moments).all():
         raise InputError(
@@ -144,12 +185,12 @@ def reduced(
             "(scaling=jaxlin.data.Scaling.standardize(x)), or give them in another unit."
         )
     variances, axes = np.linalg.eigh(moments)
-    back = basis @ axes
+    back = span.basis @ axes
     features, variances = inner @ axes, np.maximum(variances, 0.0)
     most = num_rows if most_rows is None else most_rows
     # The bias, or the place that it would have, is one more coordinate.
     rows, wide = padded_rows(most + (not has_bias)), padded_size(num_features)
-    size = min(rows, padded_size(len(kept) + 1))
+    size = min(rows, padded_size(span.num_varying + 1))
     features, variances = padded(features, rows, size), padded(variances, size)
     if has_bias:
         features[:, -1], variances[-1] = 1.0, 1.0
@@ -159,14 +200,9 @@ def reduced(
         features=features,  # pyright: ignore[reportArgumentType]
         variances=variances,  # pyright: ignore[reportArgumentType]
         back=padded(back, wide, size),  # pyright: ignore[reportArgumentType]
-        center=padded(center, wide),  # pyright: ignore[reportArgumentType]
+        center=padded(span.center, wide),  # pyright: ignore[reportArgumentType]
         classes=np.zeros(num_classes),  # pyright: ignore[reportArgumentType]
     )
-
-
-def _varies(x: np.ndarray, has_bias: bool) -> np.ndarray:
-    """Which features differ between rows, or without a bias from zero (D,)."""
-    return (x != (x[:1] if has_bias else 0.0)).any(axis=0)
 
 
 def together(problems: list[Rows]) -> Rows:
