@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxlin.errors import InputError
 from jaxlin.file_rows import FileRows
+from jaxlin.lazy_rows import LazyRows
 
 
 def is_floating_dtype(dtype: Any) -> bool:
@@ -22,8 +23,8 @@ def is_floating_dtype(dtype: Any) -> bool:
 
 
 def numeric_array(x: Any, name: str) -> Any:
-    """JAX arrays and `FileRows` as they are, all else as a NumPy array; real numbers, native."""
-    if isinstance(x, FileRows):
+    """JAX arrays and rows that are read or made later as they are, all else as a NumPy array."""
+    if isinstance(x, FileRows | LazyRows):
         return x
     array = x if isinstance(x, jax.Array) else as_numpy(x, name)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):

@@ -27,6 +27,7 @@ from jaxlin.arrays import (
 )
 from jaxlin.errors import InputError
 from jaxlin.file_rows import FileRows, check_map
+from jaxlin.lost_digits import refuse_lost_digits
 from jaxlin.precision import float64_scope
 
 _BLOCK_BYTES = 1 << 24
@@ -81,6 +82,8 @@ def as_features(
             )
         if not finite:
             _raise_not_finite(array, kept, name)
+        if isinstance(array, np.ndarray):
+            refuse_lost_digits(array, kept, name)
         # It is nobody else's, so that the device may keep it where it is.
         return jax.device_put(converted)
 
@@ -211,8 +214,14 @@ def as_labels(
     return array.astype(np.int32)
 
 
-def as_sample_weight(weight: Any, num_examples: int) -> np.ndarray:
-    """Weights as float64 (N,): finite, not negative, not all zero. None gives ones."""
+def as_sample_weight(weight: Any, num_examples: int, *, can_be_zero: bool = False) -> np.ndarray:
+    """Weights as float64 (N,): finite, not negative, not all zero. None gives ones.
+
+    Args:
+      weight: (N,), or None.
+      num_examples: N.
+      can_be_zero: whether all may be zero.
+    """
     if weight is None:
         return np.ones(num_examples)
     with np.errstate(over="ignore"):
@@ -233,7 +242,7 @@ def as_sample_weight(weight: Any, num_examples: int) -> np.ndarray:
         raise InputError(
             f"sample_weight must not be negative, got {array[index]} at index {index}."
         )
-    if not array.any():
+    if not (can_be_zero or array.any()):
         raise InputError("Sample weights must contain at least one non-zero number.")
     return array
 

@@ -184,6 +184,7 @@ def run_ladder(
         momentum=_MOMENTUM,
         batch_size=batch_size,
         scaling=scaling,
+        l2=l2,
     )
     optimizer = optax.sgd(rate, momentum=_MOMENTUM)
     descent = functools.partial(GradientDescent, optimizer, _UNLIMITED)

@@ -7,7 +7,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import oracles
 import pytest
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -16,6 +19,7 @@ from sklearn.svm import LinearSVC
 from jaxlin import losses, scales
 from jaxlin.errors import InputError
 from jaxlin.losses import Loss
+from jaxlin.precision import float64_scope
 from tests.certificates import exact
 from tests.problems import LOSSES, blobs
 
@@ -133,27 +137,53 @@ def test_minibatches_of_one_end_near_our_optimum_at_this_alpha_alone(
     assert min(less, more) > 0.05
 
 
+def descended(loss: Callable[[Any], jax.Array], start: dict[str, Any], decay: float) -> Any:
+    """Where optax's SGD ends that adds the decay times W to the gradient, as `torch.optim.SGD`."""
+    decayed = optax.add_decayed_weights(decay, mask={"W": True, "b": False})
+    optimizer = optax.chain(decayed, optax.sgd(0.5, momentum=0.9))
+
+    def step(carry: Any, _: None) -> Any:
+        params, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    @jax.jit
+    def run(params: Any) -> Any:
+        return jax.lax.scan(step, (params, optimizer.init(params)), length=2000)[0][0]
+
+    with float64_scope(True):
+        return jax.device_get(run(jax.tree.map(jnp.asarray, start)))
+
+
 def test_descent_with_a_weight_decay_ends_at_our_optimum() -> None:
-    """As `torch.optim.SGD` takes its steps: the decay times W is added to the gradient."""
     given, best = problem(3), optimum("softmax", 3, True)
-    W, b, decay = np.zeros((3, X.shape[1])), np.zeros(3), scales.weight_decay_of_l2(L2)
-    for _ in range(10_000):
-        _, slopes = exact.losses_and_slopes("softmax", X @ W.T + b, given.labels)
-        W = W - 0.5 * (slopes.T @ X / len(X) + decay * W)
-        b = b - 0.5 * slopes.mean(axis=0)
-    assert objective("softmax", W, b, given) == pytest.approx(best.value, rel=1e-12)
-    np.testing.assert_allclose(W, best.W, atol=1e-6)
+
+    def loss(params: Any) -> jax.Array:
+        scores = X @ params["W"].T + params["b"][None]
+        labels = jnp.asarray(given.labels)
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
+
+    start = {"W": np.zeros((3, X.shape[1])), "b": np.zeros(3)}
+    found = descended(loss, start, scales.weight_decay_of_l2(L2))
+    assert objective("softmax", found["W"], found["b"], given) == pytest.approx(
+        best.value, rel=1e-12
+    )
+    np.testing.assert_allclose(found["W"], best.W, atol=1e-6)
 
 
 def test_a_single_row_of_two_classes_decays_half_as_much() -> None:
     """A linear layer with one output and the binary cross entropy of it."""
     given, best = problem(2), optimum("softmax", 2, True)
-    w, b, decay = np.zeros(X.shape[1]), 0.0, scales.weight_decay_of_l2(L2, one_row=True)
-    for _ in range(10_000):
-        slopes = 1.0 / (1.0 + np.exp(-(X @ w + b))) - given.labels
-        w, b = w - 0.5 * (slopes @ X / len(X) + decay * w), b - 0.5 * slopes.mean()
-    assert objective("softmax", two_rows(w), two_rows(b), given) == pytest.approx(best.value)
-    np.testing.assert_allclose(two_rows(w), best.W, atol=1e-6)
+
+    def loss(params: Any) -> jax.Array:
+        scores = X @ params["W"] + params["b"]
+        return jnp.mean(optax.sigmoid_binary_cross_entropy(scores, jnp.asarray(given.labels)))
+
+    start = {"W": np.zeros(X.shape[1]), "b": np.zeros(())}
+    found = descended(loss, start, scales.weight_decay_of_l2(L2, one_row=True))
+    W, b = two_rows(found["W"]), two_rows(found["b"])
+    assert objective("softmax", W, b, given) == pytest.approx(best.value)
+    np.testing.assert_allclose(W, best.W, atol=1e-6)
 
 
 def test_cyanure_has_our_optimum() -> None:

@@ -122,6 +122,7 @@ def test_an_accuracy_of_all_or_nothing_is_exact(n: int) -> None:
     solver = solvers.SGD(optax.sgd(0.0), batch_size=33, epochs=1)
     fit = jaxlin.fit(x, labels, loss=SOFTMAX, solver=solver, init=right, bias=False)
     assert fit.history.accuracy[-1] == 1.0
+    assert jaxlin.fit(x, labels, loss=SOFTMAX, l2=1e-3).history.accuracy[-1] == 1.0
 
 
 def test_a_loss_that_reduces_is_told_so() -> None:

@@ -125,8 +125,9 @@ def _by_sgd(problem: Problem, steps: int) -> LinearParams | None:
     x, labels, loss = problem.x, problem.labels, problem.objective.loss
     batch_size = min(_BATCH_SIZE, len(x))
     rate = suggested_learning_rate(
-        x, loss=loss, num_classes=problem.num_classes, momentum=_MOMENTUM, batch_size=batch_size
-    )
+        x, loss=loss, num_classes=problem.num_classes, momentum=_MOMENTUM, batch_size=batch_size,
+        l2=problem.l2,
+    )  # fmt: skip
     epochs = max(2, steps * batch_size // len(x))
     schedule = cosine_decay(rate, epochs * -(-len(x) // batch_size))
     solver = SGD(optax.sgd(schedule, momentum=_MOMENTUM), batch_size, epochs)

@@ -135,6 +135,7 @@ def settings_of(
             if key not in usual:
                 loss = names.LOSSES[setting["loss"]]
                 usual[key] = names.usual_learning_rate(dataset, scaling, loss=loss, **told)
-            setting["learning_rate"] = usual[key]
+            about = {name: told[name] for name in ("optimizer", "momentum") if name in told}
+            setting["learning_rate"] = names.rate_with_penalty(usual[key], setting["l2"], **about)
         settings.append(setting)
     return settings

@@ -15,6 +15,7 @@ import click
 
 import jaxlin
 from jaxlin.cli.compilation_cache import keep_compiled_programs
+from jaxlin.cli.interruption import PartlyOutError
 from jaxlin.cli.output import in_options, prepare_streams, say
 from jaxlin.errors import DataFormatError, DivergedError, InputError
 
@@ -99,6 +100,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(_divergence(len(problem.history) + 1), _FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; nothing was written.", _INTERRUPTED)
+    except PartlyOutError:
+        return _fail("interrupted; the output is not complete.", _INTERRUPTED)
     except (BrokenPipeError, SystemExit):  # click makes the latter of the former
         return _nobody_reads()
     except OSError as problem:

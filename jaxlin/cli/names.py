@@ -13,7 +13,12 @@ from jaxlin.data.dataset import Dataset
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
 from jaxlin.losses import Loss
-from jaxlin.solvers.learning_rate import cosine_decay, suggested_epochs, suggested_learning_rate
+from jaxlin.solvers.learning_rate import (
+    cosine_decay,
+    limited_by_penalty,
+    suggested_epochs,
+    suggested_learning_rate,
+)
 from jaxlin.solvers.sgd import SGD
 
 LOSSES: dict[str, Loss] = {
@@ -67,6 +72,7 @@ def make_sgd(
     scaling: Scaling | None,
     *,
     loss: Loss,
+    l2: float,
     optimizer: str,
     learning_rate: float | None,
     batch_size: int,
@@ -77,6 +83,7 @@ def make_sgd(
         learning_rate = usual_learning_rate(
             dataset, scaling, loss=loss, optimizer=optimizer, batch_size=batch_size
         )
+        learning_rate = rate_with_penalty(learning_rate, l2, optimizer=optimizer)
     solver = sgd(
         len(dataset.train),
         optimizer=optimizer,
@@ -122,7 +129,7 @@ def usual_learning_rate(
     batch_size: int,
     momentum: float = _MOMENTUM,
 ) -> float:
-    """The learning rate that an optimiser starts with where none is given."""
+    """The learning rate that an optimiser starts with where none is given, without a penalty."""
     if optimizer in _USUAL_RATE:
         return _USUAL_RATE[optimizer]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -141,3 +148,12 @@ def usual_learning_rate(
         )
     # Without momentum nothing averages the steps: a tenth, as with momentum's 1 - 0.9.
     return learning_rate if _HAS_MOMENTUM[optimizer] else learning_rate * (1.0 - _MOMENTUM)
+
+
+def rate_with_penalty(
+    learning_rate: float, l2: float, *, optimizer: str, momentum: float = _MOMENTUM
+) -> float:
+    """A usual learning rate, or less where that would diverge on the penalty."""
+    if optimizer in _USUAL_RATE:  # whose steps are no longer where the slope is steeper
+        return learning_rate
+    return limited_by_penalty(learning_rate, l2, momentum if _HAS_MOMENTUM[optimizer] else 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import click
 import numpy as np
 
 from jaxlin.cli.evaluate import split_option
+from jaxlin.cli.interruption import partly_out
 from jaxlin.cli.judging import rows_for
 from jaxlin.cli.options import DATA_HELP, PATH, json_option, path_option, reading_options
 from jaxlin.cli.output import check_targets, print_json, say
@@ -60,16 +62,21 @@ def predict(
     answers = _answers(model, rows.blocks, source)
     result: dict[str, Any] = {"model": model_path, "data": source, "split": rows.part}
     if as_json and out is None:
-        print_json({**result, **_all(model, answers, with_scores)})
+        said = {**result, **_all(model, answers, with_scores)}
+        with partly_out():
+            print_json(said)
         return
     # A terminal would obey what some names tell it.
     to_terminal = out is None and sys.stdout.isatty()
     table = _Table(model.classes, with_scores, one_line if to_terminal else str)
     if out is None:
         sys.stdout.flush()
-        for lines in table.lines(answers):
-            sys.stdout.buffer.write(lines)
-            sys.stdout.buffer.flush()  # not all at once: a reader may have left
+        lines = table.lines(answers)
+        first = next(lines, b"")  # until here nothing is out
+        with partly_out():
+            for some in itertools.chain([first], lines):
+                sys.stdout.buffer.write(some)
+                sys.stdout.buffer.flush()  # not all at once: a reader may have left
         return
     with replacing(out) as file:
         file.writelines(table.lines(answers))

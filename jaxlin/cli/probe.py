@@ -9,19 +9,29 @@ from typing import Any
 
 import click
 
+from jaxlin.cli.interruption import partly_out
 from jaxlin.cli.options import DATA_HELP, PATH, json_option, path_option
 from jaxlin.cli.output import check_targets, in_options, message_console, print_json, say, show
 from jaxlin.cli.probe_data import load_problem
-from jaxlin.cli.probe_options import given_sources, probe_options, settings_of
+from jaxlin.cli.probe_options import (
+    given_sources,
+    probe_options,
+    settings_of,
+    strengths_of,
+)
 from jaxlin.cli.probe_progress import ProbeProgress
 from jaxlin.cli.probe_replay import check_alone, sources_in
 from jaxlin.cli.probe_tables import replay_words, shown_record
+from jaxlin.cli.strengths import announce_l2
 from jaxlin.files import replacing
 from jaxlin.model_file import save_model
 from jaxlin.probe import Problem, run
 from jaxlin.probe.leaks import warning
 from jaxlin.probe.replaying import comparison, read_record, settings_in
 from jaxlin.report.words import one_line
+
+# Of replays, and of replays of these.
+_OUTS = ("replay.json", "replay-again.json")
 
 
 class _Remembering(click.Command):
@@ -50,7 +60,7 @@ class _Remembering(click.Command):
 @path_option(
     "--out",
     help="The record; the page and the model are put beside it.  [default: probe.json, with "
-    "--replay replay.json]",
+    "--replay replay.json, or replay-again.json where that is what is repeated]",
 )
 @click.option("--no-page", is_flag=True, help="Write no page.")
 @json_option
@@ -62,7 +72,7 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     and the winner, trained on them as well, is tested once.
     """
     replay = options["replay"]
-    out = options["out"] or ("probe.json" if replay is None else "replay.json")
+    out = options["out"] or _usual_out(replay)
     stem = out.removesuffix(".json")
     page = None if options["no_page"] else f"{stem}.html"
     model_path = f"{stem}.safetensors"
@@ -80,7 +90,9 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     several = (path for name in ("features", "validation", "test") for path in sources[name])
     check_targets(out, page, model_path, inputs=(*several, *singles, replay))
     problem, files = load_problem(sources, settings.seed, settings.dtype)
+    strengths = strengths_of(options, settings, problem)
     _announce(problem, sources)
+    announce_l2(*strengths)
     with ProbeProgress(message_console()) as progress:
         probed = run(problem, settings, tell=progress.tell)
     record = probed.record
@@ -96,18 +108,27 @@ def probe(context: click.Context, as_json: bool, **options: Any) -> None:
     record |= {"file": out, "model": model_path}
     if before is not None and replay is not None:
         _compare(before, record, replay)
-    save_model(model_path, probed.model)
-    with replacing(out) as file:
-        text = json.dumps(record, indent=1, allow_nan=False)
-        file.write(text.encode() + b"\n")
+    contents = {out: json.dumps(record, indent=1, allow_nan=False) + "\n"}
     if page is not None:
         from jaxlin.report import probe_page  # what no other command needs
 
-        probe_page.write(record, page)
-    if as_json:
-        print_json(record)
-        return
-    show(*shown_record(record, {"record": out, "page": page, "model": model_path}))
+        contents[page] = probe_page.render(record)
+    with partly_out():
+        save_model(model_path, probed.model)
+        for path, content in contents.items():
+            with replacing(path) as file:
+                file.write(content.encode())
+        if as_json:
+            print_json(record)
+            return
+        show(*shown_record(record, {"record": out, "page": page, "model": model_path}))
+
+
+def _usual_out(replay: str | None) -> str:
+    """Where the record goes: beside the one that is repeated, never in its place."""
+    if replay is None:
+        return "probe.json"
+    return _OUTS[os.path.realpath(replay) == os.path.realpath(_OUTS[0])]
 
 
 def _compare(before: dict[str, Any], record: dict[str, Any], path: str) -> None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 from typing import Any
 
-import click
 import numpy as np
 
 from jaxlin import data
 from jaxlin.arrays import is_floating_dtype
 from jaxlin.cli.probe_files import Source, record_files, sources_of
+from jaxlin.cli.probe_groups import groups_of
 from jaxlin.data.labels import Label
-from jaxlin.data.loading import check_feature_names, encode_as
-from jaxlin.data.opening import read_bytes
+from jaxlin.data.loading import check_feature_names, encode_as, with_test_labels
 from jaxlin.data.raw import RawData
-from jaxlin.data.readers.npy import check_labels, parse_npy
 from jaxlin.data.values import check_range
 from jaxlin.errors import DataFormatError, InputError
 from jaxlin.probe.problem import Block, Part, Problem
 
 _ROWS_LOOKED_AT = 64
+_EXTRA = ("test", "validation")  # what may be in files of its own
 
 
 def load_problem(
@@ -42,7 +41,7 @@ def load_problem(
     """
     sources = sources_of(given)
     examples = _Examples(sources, given)
-    groups = examples.groups()
+    groups = groups_of(sources, given, examples.raws, examples.arrays)
     parts = _drawn(examples, groups, given, seed)
     for source, arrays in zip(sources, examples.arrays, strict=True):
         for x in arrays.values():
@@ -72,9 +71,12 @@ class _Examples:
         self.arrays: list[dict[str, Any]] = [{"features": raw.x} for raw in self.raws]
         self.classes, self.codes = self._labels()
         self.parts: dict[str, Part] = {}
-        for name in ("test", "validation"):
+        for name in _EXTRA:
             if given[name]:
                 self.parts[name] = self._extra(name)
+        if "test" not in self.parts and given["test_labels"] is not None:
+            path = sources[0].path
+            self.raws[0] = with_test_labels(self.raws[0], given["test_labels"], path)
         if "test" not in self.parts and self.raws[0].test_x is not None:
             self.parts["test"] = self._own_test()
 
@@ -116,10 +118,11 @@ class _Examples:
         """The examples in files of their own, one for each block."""
         found = []
         paths = [self.given[name][source.place] for source in self.sources]
+        layers = Counter(source.place for source in self.sources)
         for source, path, raw, arrays in zip(
             self.sources, paths, self.raws, self.arrays, strict=True
         ):
-            at = source._replace(path=path)
+            at = source.beside(path, self.given, layers[source.place])
             width = {**self.given, "num_features": raw.x.shape[1]}
             other = at.read(width, self.given[f"{name}_labels"])
             check_feature_names(raw.feature_names, other.feature_names, path)
@@ -145,57 +148,6 @@ class _Examples:
         for source, arrays in zip(self.sources, self.arrays, strict=True):
             _check_count(len(arrays[name]), len(codes), source.path, where)
         return Part(codes, name, came=came)
-
-    def groups(self) -> np.ndarray | None:
-        """The group of each example (N,), from a file or a column of the features."""
-        source = self.given["groups"]
-        if source is None:
-            return None
-        names = self.raws[0].feature_names or ()
-        if source in names:
-            return self._column(names.index(source), source)
-        if not source.endswith(".npy"):
-            raise click.BadParameter(
-                f"{source!r} must be an .npy file, or a column of numbers of a table of features.",
-                param_hint="--groups",
-            )
-        return check_labels(
-            parse_npy(read_bytes(source), source), len(self.codes), source, "the array"
-        )
-
-    def _column(self, place: int, name: str) -> np.ndarray:
-        """A column of the features that is none: taken out of all of them."""
-        groups = np.asarray(self.arrays[0]["features"][:, place])
-        self._check_apart(name)
-        for at, (raw, arrays) in enumerate(zip(self.raws, self.arrays, strict=True)):
-            names = raw.feature_names or ()
-            if name not in names:
-                continue
-            column = names.index(name)
-            for part, x in arrays.items():
-                arrays[part] = np.delete(np.asarray(x), column, axis=1)
-            self.raws[at] = _without(raw, column)
-        return groups
-
-    def _check_apart(self, name: str) -> None:
-        """Raises `DataFormatError` where files of their own have a group in common."""
-        source, arrays = self.sources[0], self.arrays[0]
-        place = (self.raws[0].feature_names or ()).index(name)
-        found = {part: np.unique(np.asarray(x[:, place])) for part, x in arrays.items()}
-        for part, other in itertools.combinations(found, 2):
-            both = np.intersect1d(found[part], found[other])
-            if len(both):
-                raise DataFormatError(
-                    f"--groups {name} is to keep groups together, and {part} and {other} are files "
-                    f"of their own that have {len(both):,} in common, {both[0]:g} for one: leave "
-                    "--groups out, or give files whose groups differ",
-                    path=source.path,
-                )
-
-
-def _without(raw: RawData, column: int) -> RawData:
-    names = tuple(name for place, name in enumerate(raw.feature_names or ()) if place != column)
-    return RawData(raw.x, raw.labels, feature_names=names)
 
 
 def _check_no_tokens(raw: RawData, path: str) -> None:

@@ -11,6 +11,8 @@ from jaxlin import data
 from jaxlin.cli.options import column
 from jaxlin.data.builtin import BUILTIN
 from jaxlin.data.raw import RawData
+from jaxlin.data.reading import of_kind, taken, takes
+from jaxlin.errors import DataFormatError
 from jaxlin.probe.fingerprints import fingerprint
 
 # The options that say where examples are from; a record has them, so that a run can be repeated.
@@ -42,13 +44,36 @@ class Source(NamedTuple):
           given: where examples are from.
           labels: a file of labels, where the features' own has none.
         """
+        options = {"label_column": column(given["label_column"]), "layer": self.layer}
         return data.read(
             self.path,
-            labels=labels,
-            label_column=column(given["label_column"]),
             num_features=given["num_features"],
-            layer=self.layer,
+            **taken(self.path, labels=labels, **options),
         )
+
+    def beside(self, path: str, given: dict[str, Any], layers: int) -> Source:
+        """The same features of other examples.
+
+        Args:
+          path: of the file that these are in, which may be of another kind.
+          given: where examples are from.
+          layers: how many of this file are probed.
+
+        Raises:
+          DataFormatError: it has one set of features, and cannot be asked for each of several.
+        """
+        if given["layer"] is not None:
+            return self._replace(path=path)
+        own = _layers(path, given)
+        if layers > 1 and not own:
+            raise DataFormatError(
+                f"has one set of features, and {self.path} has {layers}: say of which these "
+                "examples are (--layer NAME), or give a file that has all of them",
+                path=path,
+            )
+        # What a file has but one of need not go by the same name.
+        is_only = layers == len(own) == 1
+        return self._replace(path=path, layer=None if is_only else self.layer)
 
 
 def sources_of(given: dict[str, Any]) -> list[Source]:
@@ -64,7 +89,7 @@ def sources_of(given: dict[str, Any]) -> list[Source]:
     for place, path in enumerate(paths):
         layers: tuple[str | None, ...] = (given["layer"],)
         if given["layer"] is None:
-            layers = data.feature_layers(path, label_column=column(given["label_column"])) or layers
+            layers = _layers(path, given) or layers
         sources += [Source(_short(path, layer), path, layer, place) for layer in layers]
     names = [source.name for source in sources]
     if len(set(names)) == len(names):
@@ -73,6 +98,12 @@ def sources_of(given: dict[str, Any]) -> list[Source]:
         source._replace(name=source.path + ("" if source.layer is None else f":{source.layer}"))
         for source in sources
     ]
+
+
+def _layers(path: str, given: dict[str, Any]) -> tuple[str, ...]:
+    """The layers of a file; none where it has one set of features only, without a name."""
+    label_column = column(given["label_column"])
+    return data.feature_layers(path, **taken(path, label_column=label_column))
 
 
 def _short(path: str, layer: str | None) -> str:
@@ -91,8 +122,19 @@ def _check_counts(given: dict[str, Any], paths: list[str]) -> None:
                 f"--{name} must be given once for each file of features: there are {len(paths)} of "
                 f"these, and {len(files)} of --{name}."
             )
-        if given[f"{name}_labels"] is not None and not files:
-            raise click.UsageError(f"--{name}-labels belongs to --{name}, which is not given.")
+    if given["validation_labels"] is not None and not given["validation"]:
+        raise click.UsageError("--validation-labels belongs to --validation, which is not given.")
+    others = [*given["validation"], *given["test"]]
+    for name, option, files in (
+        ("labels", "labels", paths),
+        ("validation_labels", "labels", given["validation"]),
+        ("test_labels", "labels", given["test"] or paths),
+        ("label_column", "label_column", [*paths, *others]),
+        ("layer", "layer", [*paths, *others]),
+    ):
+        if given[name] is not None and not any(takes(path, option) for path in files):
+            flag = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{flag} is of no use for {of_kind(files[0])}.")
 
 
 def record_files(

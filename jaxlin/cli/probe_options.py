@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from jaxlin.cli.options import (
     seed_option,
 )
 from jaxlin.cli.probe_files import SOURCES
+from jaxlin.cli.strengths import as_l2, chosen_scale, strength_options
+from jaxlin.probe.problem import Problem
 from jaxlin.probe.protocols import PROTOCOLS
 from jaxlin.probe.settings import SCALINGS, Settings
 
@@ -62,16 +65,11 @@ def probe_options(command: _F) -> _F:
                 type=click.Choice(tuple(names.LOSSES)),
                 help="svm is the multiclass hinge.  [default: softmax]",
             ),
-            click.option(
-                "--l2",
-                type=SeveralNumbers(POSITIVE, equal_ratios=True),
-                help="Values to try instead of the protocol's, as in 0.01,0.1 or 1e-6:1e-1:6.",
-            ),
-            click.option(
-                "--C",
-                "C",
-                type=SeveralNumbers(POSITIVE, equal_ratios=True),
-                help="The same in scikit-learn's scale.",
+            strength_options(
+                functools.partial(SeveralNumbers, equal_ratios=True),
+                None,
+                " Values to try instead of the protocol's, as in 0.01,0.1 or 1e-6:1e-1:6.",
+                POSITIVE,
             ),
             click.option(
                 "--scaling",
@@ -154,18 +152,43 @@ def probe_options(command: _F) -> _F:
 
 def settings_of(options: dict[str, Any]) -> Settings:
     """What the options ask of the protocol."""
-    if options["l2"] is not None and options["C"] is not None:
-        raise click.UsageError("--l2 and --C exclude each other: each gives the values to try.")
+    scale = chosen_scale(options)
     given = {
         name: options[name]
         for name in ("loss", "l2", "C", "select_by", "tol", "passes", "bias", "repeats", "seed",
                      "dtype", "scaling", "few_shot")
     }  # fmt: skip
+    if scale == "alpha":  # of two classes that is l2, and of others an error, once they are read
+        given["l2"] = options["alpha"]
     for name in ("l2", "C", "scaling", "few_shot"):
         given[name] = None if given[name] is None else tuple(given[name])
     if options["normalize"] is not None:
         given["normalize"] = _NORMALIZE[options["normalize"]]
     return PROTOCOLS[options["protocol"]].settings(**given)
+
+
+def strengths_of(
+    options: dict[str, Any], settings: Settings, problem: Problem
+) -> tuple[str, list[float], list[float], int]:
+    """The scale of the values to try, the values, what they are in l2, and for how many examples.
+
+    Without values, where the options name none.
+
+    Args:
+      options: of the command.
+      settings: made of them.
+      problem: whose training examples and classes count.
+
+    Raises:
+      InputError: the loss or the number of classes has no optimum on that scale.
+    """
+    scale = chosen_scale(options)
+    values, num_examples = options[scale] or [], len(problem.train)
+    l2s = as_l2(
+        scale, values, [settings.loss_function], num_examples=num_examples,
+        num_classes=len(problem.classes),
+    )  # fmt: skip
+    return scale, values, l2s, num_examples
 
 
 def given_sources(options: dict[str, Any]) -> dict[str, Any]:

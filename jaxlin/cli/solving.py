@@ -181,7 +181,7 @@ def plan(
     if word == "sgd":
         optimizer = options["optimizer"] or OPTIMIZER
         solver, learning_rate = names.make_sgd(
-            dataset, scaling, loss=loss, optimizer=optimizer,
+            dataset, scaling, loss=loss, l2=options["l2"], optimizer=optimizer,
             learning_rate=options["learning_rate"],
             batch_size=options["batch_size"] or BATCH_SIZE, epochs=options["epochs"],
         )  # fmt: skip
@@ -238,9 +238,12 @@ def fit_as_planned(
     dual = max(at_exact.dual, at_rounded.dual)
     certificate = dataclasses.replace(at_rounded, dual=dual)
     tol = planned.told["tol"]
+    advice = " Take --dtype float64, or a larger --tol."
+    if jnp.dtype(dtype) == jnp.float64:
+        advice = " Take a larger --tol."
     outcome = proof_sentence(
         "certified" if certificate.relative_gap <= tol else "stuck", certificate, tol,
-        newton_words(len(history)), " Take --dtype float64, or a larger --tol.",
+        newton_words(len(history)), advice,
     )  # fmt: skip
     return dataclasses.replace(found, proof=certificate, outcome=outcome)
 

@@ -12,9 +12,8 @@ import click
 from click.core import ParameterSource
 
 from jaxlin import scales
-from jaxlin.cli.options import NOT_NEGATIVE, POSITIVE
+from jaxlin.cli.options import NOT_NEGATIVE, POSITIVE, Number
 from jaxlin.cli.output import say
-from jaxlin.data.dataset import Dataset
 from jaxlin.losses import Loss
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -24,7 +23,7 @@ SCALES = ("l2", "C", "alpha")
 
 
 def strength_options(
-    kind: Callable[..., click.ParamType], default: Any, how: str = ""
+    kind: Callable[..., click.ParamType], default: Any, how: str = "", l2: Number = NOT_NEGATIVE
 ) -> Callable[[_F], _F]:
     """`--l2`, `--C` and `--alpha`.
 
@@ -32,6 +31,7 @@ def strength_options(
       kind: makes the type of an option from that of one number.
       default: of `--l2`, where none of them is given.
       how: further words on `--l2`.
+      l2: what it may be.
     """
 
     def decorate(command: _F) -> _F:
@@ -39,7 +39,7 @@ def strength_options(
             (
                 click.option(
                     "--l2",
-                    type=kind(NOT_NEGATIVE),
+                    type=kind(l2),
                     default=default,
                     show_default=True,
                     help=f"lambda of lambda * sum(W^2).{how}",
@@ -80,19 +80,25 @@ def chosen_scale(options: dict[str, Any]) -> str:
         raise click.UsageError(
             f"--{given[0]} and --{given[1]} say the same on two scales: leave one out."
         )
-    return given[0]
+    return given[0] if given else "l2"
 
 
 def as_l2(
-    scale: str, values: Sequence[float], dataset: Dataset, losses: Sequence[Loss]
+    scale: str,
+    values: Sequence[float],
+    losses: Sequence[Loss],
+    *,
+    num_examples: int,
+    num_classes: int,
 ) -> list[float]:
     """Values on a scale as l2.
 
     Args:
       scale: one of `SCALES`.
       values: on it.
-      dataset: its training examples and classes count.
       losses: that are to be minimised.
+      num_examples: N, those trained on.
+      num_classes: C.
 
     Raises:
       InputError: they have no such optimum on that scale.
@@ -100,7 +106,6 @@ def as_l2(
     """
     if scale == "l2":
         return list(values)
-    num_examples, num_classes = len(dataset.train), dataset.num_classes
 
     def convert(value: float, loss: Loss) -> float:
         if scale == "alpha":
@@ -123,12 +128,11 @@ def as_l2(
 
 
 def announce_l2(
-    scale: str, values: Sequence[float], l2s: Sequence[float], dataset: Dataset
+    scale: str, values: Sequence[float], l2s: Sequence[float], num_examples: int
 ) -> None:
     """Says what values on another scale are in l2."""
     if scale != "l2":
-        count = f"{len(dataset.train):,} examples"
-        say(f"{scale} = {_ends(values)} is l2 = {_ends(l2s)} for {count}")
+        say(f"{scale} = {_ends(values)} is l2 = {_ends(l2s)} for {num_examples:,} examples")
 
 
 def edges_on(scale: str, edges: Mapping[str, str]) -> dict[str, str]:

@@ -137,10 +137,13 @@ def sweep(source: str, as_json: bool, out: str | None, **options: Any) -> int | 
     dataset = load_splits(source, options, share)
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
     losses = [names.LOSSES[name] for name in options["loss"]]
-    options["l2"] = as_l2(scale, options[scale], dataset, losses)
+    num_examples = len(dataset.train)
+    options["l2"] = as_l2(
+        scale, options[scale], losses, num_examples=num_examples, num_classes=dataset.num_classes
+    )
     settings = settings_of(options, word, dataset, scaling)
     announce(dataset)
-    announce_l2(scale, options[scale], options["l2"], dataset)
+    announce_l2(scale, options[scale], options["l2"], num_examples)
     try:
         with SweepProgress(message_console(), is_certified=word == "auto") as progress:
             found = _run(dataset, scaling, settings, word, options, progress)

@@ -105,10 +105,13 @@ def train(source: str, as_json: bool, out: str | None, **options: Any) -> None:
     scaling_word, scaling = names.make_scaling(options["scaling"], dataset)
     # The test set, or a list of names, may have classes that the training set lacks.
     start = init_params(dataset.num_features, dataset.num_classes, bias=options["bias"])
-    (options["l2"],) = as_l2(scale, [options[scale]], dataset, [loss])
+    num_examples = len(dataset.train)
+    (options["l2"],) = as_l2(
+        scale, [options[scale]], [loss], num_examples=num_examples, num_classes=dataset.num_classes
+    )
     planned = plan(word, options, dataset, scaling, start)
     announce(dataset)
-    announce_l2(scale, [options[scale]], [options["l2"]], dataset)
+    announce_l2(scale, [options[scale]], [options["l2"]], num_examples)
     started = time.monotonic()
     with TrainingProgress(message_console(), planned.word) as progress:
         found = fit_as_planned(

@@ -18,6 +18,7 @@ from jaxlin.arrays import check_two_dimensional, numeric_array
 from jaxlin.data.streaming import row_blocks
 from jaxlin.errors import InputError
 from jaxlin.file_rows import FileRows, check_map
+from jaxlin.lazy_rows import LazyRows
 
 _BLOCK_BYTES = 1 << 22  # a block, and what it is multiplied into, stay in the caches
 
@@ -92,7 +93,7 @@ def duplicate_rows(a: Any, b: Any) -> Duplicates:
 def _matrix(x: Any, name: str) -> Any:
     array = numeric_array(x, name)
     check_two_dimensional(array, name)
-    return array if isinstance(array, FileRows) else np.asarray(array)
+    return array if isinstance(array, FileRows | LazyRows) else np.asarray(array)
 
 
 def _common_dtype(a: np.dtype, b: np.dtype) -> np.dtype:

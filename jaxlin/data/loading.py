@@ -13,7 +13,8 @@ import numpy as np
 from jaxlin.data.dataset import Dataset, Split
 from jaxlin.data.labels import Label, encode_labels, shortened
 from jaxlin.data.raw import RawData
-from jaxlin.data.reading import kind_of, read
+from jaxlin.data.readers.npy import read_npy_labels
+from jaxlin.data.reading import kind_of, read, taken
 from jaxlin.data.splitting import split_rows
 from jaxlin.errors import DataFormatError, InputError
 
@@ -38,7 +39,8 @@ def load(
       test: a file of the same kind that holds the test set. Without one, the test set is the one
         that the source itself has; else it is drawn from the examples.
       labels: as for `read`.
-      test_labels: the `.npy` labels of the test file, where it has none itself.
+      test_labels: the `.npy` labels of the test examples, in the test file or of the source's own,
+        where these have none.
       label_column: as for `read`.
       num_features: as for `read`.
       layer: as for `read`.
@@ -74,7 +76,7 @@ def load(
     if test is not None:
         raw = _with_test(raw, os.fspath(test), test_labels, label_column, layer)
     elif test_labels is not None:
-        raise InputError("test_labels belongs to test, which was not given.")
+        raw = with_test_labels(raw, test_labels, path)
     classes, everything = _encode(raw, train_labels, path)
     # Rows are chosen twice and taken once: a large data set is not copied more than it must be.
     stay, tested, held_out = np.arange(len(everything)), None, None
@@ -82,7 +84,7 @@ def load(
     if raw.test_x is not None:
         where = path if test is None else os.fspath(test)
         if raw.test_labels is None:
-            raise DataFormatError(_no_labels(where, is_test=test is not None), path=where)
+            raise DataFormatError(_no_labels(where, is_test=True), path=where)
         apart = Split(raw.test_x, encode_as(raw.test_labels, classes, where))
     elif test_share:
         stay, tested = _draw(everything, stay, test_share, seed, classes, path, "test_share")
@@ -146,9 +148,8 @@ def _with_test(
     other = read(
         test,
         labels=test_labels,
-        label_column=label_column,
         num_features=raw.x.shape[1],
-        layer=layer,
+        **taken(test, label_column=label_column, layer=layer),
     )
     check_feature_names(raw.feature_names, other.feature_names, test)
     # A file that is itself in two parts is asked for what it calls its test set.
@@ -156,6 +157,26 @@ def _with_test(
         (other.x, other.labels) if other.test_x is None else (other.test_x, other.test_labels)
     )
     return dataclasses.replace(raw, test_x=x, test_labels=labels)
+
+
+def with_test_labels(raw: RawData, labels: str | os.PathLike[str], path: str) -> RawData:
+    """The same data, with labels from an `.npy` file for the test examples that it has itself.
+
+    Raises:
+      InputError: it has no test examples.
+      DataFormatError: they have labels, or the file cannot be read or has not one an example.
+    """
+    if raw.test_x is None:
+        raise InputError(
+            f"test_labels belongs to test, which was not given, and {path} has no test examples of "
+            "its own."
+        )
+    if raw.test_labels is not None:
+        raise DataFormatError(
+            "has labels of its test examples itself: leave test_labels (--test-labels) away",
+            path=path,
+        )
+    return dataclasses.replace(raw, test_labels=read_npy_labels(labels, len(raw.test_x)))
 
 
 def check_feature_names(

@@ -34,6 +34,8 @@ _KINDS = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+# How torch.save began a file before it wrote zip archives.
+_PYTORCH_OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _READABLE = (
     "an .npz, an .npy with labels in another, .safetensors, .parquet, .arrow or .feather, a .csv "
     "or .tsv, svmlight/LIBSVM text, a folder of "
@@ -117,7 +119,30 @@ def check_options(name: str, kind: str, **options: Any) -> None:
     """Raises `InputError` for an option, given by name, that this kind of file does not take."""
     for option, value in options.items():
         if value is not None and kind not in _TAKERS[option]:
-            raise InputError(f"{option} is of no use for {name}, which is read as {_WORDS[kind]}.")
+            raise InputError(f"{option} is of no use for {of_kind(name)}.")
+
+
+def takes(name: str, option: str) -> bool:
+    """Whether a source is of a kind that takes this option of `read`."""
+    return kind_of(name) in _TAKERS[option]
+
+
+def taken(name: str, **options: Any) -> dict[str, Any]:
+    """The options that a source's kind takes: all are given for files of which not all take each.
+
+    >>> taken("features.npy", labels="y.npy", layer="x")
+    {'labels': 'y.npy'}
+    """
+    return {option: value for option, value in options.items() if takes(name, option)}
+
+
+def of_kind(name: str) -> str:
+    """A source and what it is, for messages.
+
+    >>> of_kind("features.npz")
+    'features.npz, which is read as an .npz file'
+    """
+    return f"{name}, which is read as {_WORDS[kind_of(name)]}"
 
 
 def check_width(width: int, num_features: int | None, path: str) -> None:
@@ -206,6 +231,12 @@ def _kind_by_content(name: str) -> str:
         built_in = " or ".join(BUILTIN)
         raise DataFormatError(f"No such file or directory; built in is {built_in}", path=name)
     start = read_start(name, 1 << 16)
+    if start.startswith(_PYTORCH_OLD) or (start.startswith(b"PK") and b"/data.pkl" in start):
+        raise DataFormatError(
+            "is PyTorch's own, a pickle, which is never read here: save its tensors with "
+            "safetensors.torch.save_file, or one with numpy.save(path, x.numpy())",
+            path=name,
+        )
     if start.startswith(b"PK\x03\x04"):
         return "npz"
     if start.startswith(b"\x93NUMPY"):

@@ -1,4 +1,4 @@
-"""Fitted classifiers of scikit-learn, read as one W and b for raw features."""
+"""Fitted classifiers of scikit-learn, and jaxlin's own, read as one W and b for raw features."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
+from jaxlin.model_file.loss_names import name_and_margin
 from jaxlin.precision import float64_scope
 
 # By their very types: a class derived from one of these may do something else.
@@ -35,6 +36,7 @@ _CLASSIFIERS = (
     RidgeClassifier,
     RidgeClassifierCV,
 )
+_OWN = "jaxlin.sklearn."  # which comes later: it is told by its name
 _SCALERS = (StandardScaler, MaxAbsScaler, MinMaxScaler)
 
 # The losses that jaxlin has by another name where two classes are told apart; each with its margin.
@@ -48,12 +50,18 @@ _OF_TWO = {
 def fields_of(estimator: Any) -> dict[str, Any]:
     """What `Model` takes, of a fitted classifier or pipeline; `InputError` for any other."""
     *before, classifier = _parts(estimator) or [estimator]
-    if type(classifier) not in _CLASSIFIERS:
+    is_own = type(classifier).__module__.startswith(_OWN)
+    if not is_own and type(classifier) not in _CLASSIFIERS:
         raise InputError(_refusal(classifier))
     _check_fitted([*before, classifier])
     normalize, scaling, words = _preparation(before, classifier.n_features_in_)
     classes = _classes_of(classifier)
-    loss, margin = _loss_of(classifier, len(classes))
+    if is_own:
+        told, l2 = classifier._trained_with()
+        loss, margin = name_and_margin(told)
+    else:
+        loss, margin = _loss_of(classifier, len(classes))
+        l2 = _l2_of(classifier, loss)
     first = [*before, classifier][0]
     names = getattr(first, "feature_names_in_", None)
     return {
@@ -61,7 +69,7 @@ def fields_of(estimator: Any) -> dict[str, Any]:
         "classes": classes,
         "loss": loss,
         "margin": margin,
-        "l2": _l2_of(classifier, loss),
+        "l2": l2,
         "scaling": words,
         "feature_names": None if names is None else tuple(names.tolist()),
         "versions": {
@@ -86,8 +94,8 @@ def _refusal(classifier: Any) -> str:
     *most, last = [kind.__name__ for kind in _CLASSIFIERS]
     advice = " Give its best_estimator_." if hasattr(classifier, "best_estimator_") else ""
     return (
-        f"estimator must be a fitted {', '.join(most)} or {last} of scikit-learn, or a Pipeline "
-        f"that ends in one, got {type(classifier).__name__}.{advice}"
+        f"estimator must be a fitted {', '.join(most)} or {last} of scikit-learn, one of "
+        f"jaxlin.sklearn, or a Pipeline that ends in one, got {type(classifier).__name__}.{advice}"
     )
 
 

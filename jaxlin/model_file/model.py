@@ -126,7 +126,7 @@ class Model:
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Model:
-        """The model that a fitted linear classifier of scikit-learn is.
+        """The model that a fitted linear classifier is, scikit-learn's or of `jaxlin.sklearn`.
 
         Two classes, of which scikit-learn keeps one row w, become the rows -w/2 and w/2: their
         scores differ by its decision. Scalers before the classifier are folded into W and b. The
@@ -134,13 +134,14 @@ class Model:
 
         Args:
           estimator: `LogisticRegression`, `LinearSVC`, `SGDClassifier` or `RidgeClassifier` (or
-            one of these with `CV`), or a `Pipeline` of `Normalizer`, then `StandardScaler`,
-            `MaxAbsScaler` or `MinMaxScaler`, then one of these.
+            one of these with `CV`), `LinearClassifier`, `LinearClassifierCV` or
+            `MinibatchClassifier` (whose calibration stays behind), or a `Pipeline` of `Normalizer`,
+            then `StandardScaler`, `MaxAbsScaler` or `MinMaxScaler`, then one of these.
 
         Returns:
-          A `Model` with the same decisions. Of three classes or more, all but `LogisticRegression`
-          and `LinearSVC(multi_class="crammer_singer")` are one classifier a class against the
-          rest: their scores are no softmax, and `loss` says so.
+          A `Model` with the same decisions. Of three classes or more, all of scikit-learn's but
+          `LogisticRegression` and `LinearSVC(multi_class="crammer_singer")` are one classifier a
+          class against the rest: their scores are no softmax, and `loss` says so.
 
         Raises:
           InputError: another estimator, one that is not fitted, or one that is not linear in the

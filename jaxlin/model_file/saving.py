@@ -9,13 +9,6 @@ import numpy as np
 
 from jaxlin.errors import InputError
 from jaxlin.files import replacing
-from jaxlin.losses import (
-    CrammerSingerHinge,
-    Loss,
-    SoftmaxCrossEntropy,
-    SquaredWestonWatkinsHinge,
-    WestonWatkinsHinge,
-)
 from jaxlin.model_file.layout import (
     DTYPES,
     FIELDS,
@@ -26,16 +19,9 @@ from jaxlin.model_file.layout import (
     as_json,
     sha256,
 )
+from jaxlin.model_file.loss_names import name_and_margin
 from jaxlin.model_file.model import Model
-from jaxlin.objective import loss_name
 from jaxlin.training import Fit
-
-_LOSS_NAMES: dict[type, str] = {
-    WestonWatkinsHinge: "weston_watkins_hinge",
-    SquaredWestonWatkinsHinge: "squared_weston_watkins_hinge",
-    CrammerSingerHinge: "crammer_singer_hinge",
-    SoftmaxCrossEntropy: "softmax_cross_entropy",
-}
 
 
 def save_model(
@@ -87,7 +73,7 @@ def save_model(
         model = fit_or_model
     elif isinstance(fit_or_model, Fit):
         params = fit_or_model.raw_params
-        loss, margin = _name_of(fit_or_model.objective.loss)
+        loss, margin = name_and_margin(fit_or_model.objective.loss)
         model = Model(
             params,
             tuple(range(params.num_classes)) if classes is None else classes,
@@ -104,14 +90,6 @@ def save_model(
     content = _as_bytes(model)
     with replacing(path) as file:
         file.write(content)
-
-
-def _name_of(loss: Loss) -> tuple[str, float | None]:
-    """A loss's name in a model file, and its margin."""
-    name = _LOSS_NAMES.get(type(loss))  # pyright: ignore[reportArgumentType, reportCallIssue]
-    if name is None:
-        return loss_name(loss), None
-    return name, getattr(loss, "margin", None)
 
 
 def _scaling_in_words(fit: Fit) -> str:

@@ -107,7 +107,8 @@ def _judged(
         found = sweep_subsets(
             x, problem.train.labels, [draw.rows for draw in some], loss=loss, l2=l2s,
             validation=(held_out, problem.validation.labels), bias=settings.bias,
-            tol=settings.tol, scaling=scaling, dtype=settings.dtype,
+            tol=settings.tol, passes=[settings.passes_for(value) for value in l2s],
+            scaling=scaling, dtype=settings.dtype,
         )  # fmt: skip
         for place, draw in enumerate(some):
             best = _best(found, place, settings)

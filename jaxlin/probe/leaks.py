@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxlin.data import duplicate_rows
 from jaxlin.data.labels import shortened
-from jaxlin.file_rows import FileRows
 from jaxlin.probe.problem import Block, Part, Problem
 from jaxlin.probe.selecting import Selection
 from jaxlin.probe.settings import Settings
@@ -23,8 +22,13 @@ def warning(kind: str, message: str, block: int | None = None) -> dict[str, Any]
     return {"kind": kind, "block": block, "message": message}
 
 
-def of_the_split(problem: Problem) -> list[dict[str, Any]]:
-    """What can be said of the labels and the splits, whatever the features."""
+def of_the_split(problem: Problem, *, bias: bool) -> list[dict[str, Any]]:
+    """What can be said of the labels and the splits, whatever the features.
+
+    Args:
+      problem: the splits.
+      bias: whether what is trained has one: nothing else tells a class away that never occurs.
+    """
     warnings = []
     if problem.test is None:
         warnings.append(
@@ -43,7 +47,9 @@ def of_the_split(problem: Problem) -> list[dict[str, Any]]:
         missing = np.flatnonzero(count == 0)
         if len(missing):
             what = {
-                "train": "are never predicted",
+                "train": "are never predicted"
+                if bias
+                else "are predicted all the same, without a bias and without having been learned",
                 "validation": "have no say in the choice",
                 "test": "count for nothing in the test's means over classes",
             }[name]
@@ -96,10 +102,7 @@ def _twice(block: Block, one: Part, other: Part) -> np.ndarray:
 
 
 def _rows(block: Block, part: Part) -> Any:
-    x = block.arrays[part.array]
-    if part.rows is None:
-        return x
-    return x.select(part.rows) if isinstance(x, FileRows) else x[part.rows]
+    return block.arrays[part.array] if part.rows is None else block.rows(part)
 
 
 def _said(rows: np.ndarray, name: str, what: str, index: int) -> list[dict[str, Any]]:

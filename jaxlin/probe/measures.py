@@ -1,7 +1,8 @@
 """What a classifier is worth on rows that it has never seen.
 
 All but the losses come from the confusion matrix, as scikit-learn's do, which takes seconds to
-load; its functions are the tests' oracle. Classes that do not occur among the rows count for
+load; its functions are the tests' oracle. Of many classes most of that matrix is 0, and it is never
+made: what counts is how often classes occur. Classes that do not occur among the rows count for
 nothing in the means over classes.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxlin.certificates import Certificate
+from jaxlin.probe.judging import Judged
 from jaxlin.sweeps.scoring import share_interval
 
 _BINS = 15
@@ -19,43 +21,34 @@ _TOP = 5
 _MOST_CLASSES, _MOST_PAIRS = 100, 200
 
 
-def probabilities_of(scores: np.ndarray) -> np.ndarray:
-    """Softmax of the scores, float64 (N, C)."""
-    from scipy.special import softmax
-
-    return softmax(scores.astype(np.float64), axis=1)
-
-
-def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def measure(found: Judged) -> dict[str, Any]:
     """All measures of some scores.
 
     Args:
-      scores: (N, C).
-      labels: class indices (N,).
+      found: what the scores say of each row.
 
     Returns:
       Part of the record of a test, as JSON has it.
 
-    >>> told = measure(np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0]]), np.array([0, 1, 1]))
+    >>> from jaxlin.probe.judging import judged
+    >>> scores = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0]])
+    >>> told = measure(judged(scores, np.array([0, 1, 1])))
     >>> round(told["accuracy"], 3), told["confusion"]["counts"]
     (0.667, [[1, 0], [1, 1]])
     """
-    count, num_classes = scores.shape
-    predicted = scores.argmax(axis=1)
-    probabilities = probabilities_of(scores)
-    right = int(np.sum(predicted == labels))
+    labels, predicted, num_classes = found.labels, found.predicted, found.num_classes
+    count, is_right = len(labels), predicted == labels
+    right = int(np.sum(is_right))
     (low,), (high,) = share_interval(np.array([right / count]), count)
-    matrix = _confusion(labels, predicted, num_classes)
-    examples = matrix.sum(axis=1)
-    of_class = matrix.sum(axis=0)
+    hits, examples, of_class = _counts(labels, predicted, num_classes)
     recall, precision, f1 = (
-        _shares(hits * np.diag(matrix), of)
-        for hits, of in ((1, examples), (1, of_class), (2, examples + of_class))
+        _shares(some, of)
+        for some, of in ((hits, examples), (hits, of_class), (2 * hits, examples + of_class))
     )
-    calibration, error = _calibration(probabilities.max(axis=1), predicted == labels)
+    calibration, error = _calibration(found.confidence, is_right)
     top = None
     if num_classes > _TOP:
-        top = {"k": _TOP, "accuracy": float(np.mean(_places(scores, labels) < _TOP))}
+        top = {"k": _TOP, "accuracy": float(np.mean(found.place < _TOP))}
     return {
         "examples": count,
         "accuracy": right / count,
@@ -66,12 +59,12 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         "bootstrap_draws": None,
         "top_k": top,
         **means_over_classes(labels, predicted, num_classes),
-        "log_loss": _log_loss(scores, labels),
+        "log_loss": float(np.mean(found.log_loss)),
         "calibration_error": error,
         "calibration": calibration,
         "confusion": {
-            "counts": matrix.tolist() if num_classes <= _MOST_CLASSES else None,
-            "pairs": _pairs(matrix),
+            "counts": _confusion(labels, predicted, num_classes),
+            "pairs": _pairs(labels[~is_right], predicted[~is_right], num_classes),
         },
         "classes": [
             {
@@ -101,10 +94,8 @@ def means_over_classes(
     >>> means_over_classes(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), 3)["mean_class_accuracy"]
     0.5
     """
-    matrix = _confusion(labels, predicted, num_classes)
-    examples, of_class = matrix.sum(axis=1), matrix.sum(axis=0)
-    recall = _shares(np.diag(matrix), examples)
-    f1 = _shares(2 * np.diag(matrix), examples + of_class)
+    hits, examples, of_class = _counts(labels, predicted, num_classes)
+    recall, f1 = _shares(hits, examples), _shares(2 * hits, examples + of_class)
 
     def mean(values: list[float | None]) -> float:
         return float(np.mean([value for value in values if value is not None]))
@@ -112,42 +103,26 @@ def means_over_classes(
     return {"mean_class_accuracy": mean(recall), "macro_f1": mean(f1)}
 
 
-def _confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """How often a class (row) was taken for which (column), (C, C)."""
+def _counts(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> tuple[np.ndarray, ...]:
+    """Of each class: how often it was predicted rightly, occurs, and was predicted, (C,) each."""
+    groups = labels[labels == predicted], labels, predicted
+    hits, examples, of_class = (np.bincount(group, minlength=num_classes) for group in groups)
+    return hits, examples, of_class
+
+
+def _confusion(
+    labels: np.ndarray, predicted: np.ndarray, num_classes: int
+) -> list[list[int]] | None:
+    """How often a class (row) was taken for which (column); None where they are too many."""
+    if num_classes > _MOST_CLASSES:
+        return None
     flat = np.bincount(labels.astype(np.int64) * num_classes + predicted, minlength=num_classes**2)
-    return flat.reshape(num_classes, num_classes)
+    return flat.reshape(num_classes, num_classes).tolist()
 
 
 def _shares(some: np.ndarray, every: np.ndarray) -> list[float | None]:
     """Quotients; None where there is nothing to divide by."""
     return [float(s / e) if e else None for s, e in zip(some, every, strict=True)]
-
-
-def _places(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The place of the true class among all (N,), 0 the first; of equal scores the lowest class.
-
-    So the first is what is predicted, and a top 1 accuracy would be the accuracy.
-
-    >>> _places(np.zeros((3, 6)), np.array([0, 4, 5])).tolist()
-    [0, 4, 5]
-    """
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
-    is_before = np.arange(scores.shape[1]) < labels[:, None]
-    return np.sum((scores > own) | ((scores == own) & is_before), axis=1)
-
-
-def _log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The mean of `-ln p` of the true class: from the scores, as p itself may be 0 by underflow.
-
-    >>> _log_loss(np.array([[1000.0, 0.0]]), np.array([1]))
-    1000.0
-    """
-    from scipy.special import logsumexp
-
-    wide = scores.astype(np.float64)
-    own = np.take_along_axis(wide, labels[:, None], axis=1)[:, 0]
-    # Differences first: of large scores the logarithm of the sum would lose the small parts.
-    return float(np.mean(logsumexp(wide - own[:, None], axis=1)))
 
 
 def _calibration(confidence: np.ndarray, is_right: np.ndarray) -> tuple[dict[str, Any], float]:
@@ -173,14 +148,13 @@ def _calibration(confidence: np.ndarray, is_right: np.ndarray) -> tuple[dict[str
     return curve, error
 
 
-def _pairs(matrix: np.ndarray) -> list[dict[str, int]]:
-    """What is taken for what, the most frequent first."""
-    wrong = matrix * ~np.eye(len(matrix), dtype=bool)
-    true, predicted = np.nonzero(wrong)
-    order = np.argsort(-wrong[true, predicted], kind="stable")[:_MOST_PAIRS]
+def _pairs(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> list[dict[str, int]]:
+    """Of mistakes: what was taken for what, the most frequent first."""
+    pairs, counts = np.unique(labels.astype(np.int64) * num_classes + predicted, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MOST_PAIRS]
     return [
-        {"true": int(t), "predicted": int(p), "count": int(wrong[t, p])}
-        for t, p in zip(true[order], predicted[order], strict=True)
+        {"true": pair // num_classes, "predicted": pair % num_classes, "count": count}
+        for pair, count in zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
     ]
 
 

@@ -19,6 +19,7 @@ from jaxlin.data.labels import Label, encode_labels, shortened
 from jaxlin.data.splitting import split_rows
 from jaxlin.errors import InputError
 from jaxlin.file_rows import check_map
+from jaxlin.lazy_rows import LazyRows
 from jaxlin.precision import float64_scope
 
 _BLOCK_BYTES = 1 << 24
@@ -87,10 +88,41 @@ class Block:
         array = self.arrays[part.array]
         step = max(1, _BLOCK_BYTES // max(1, array.shape[1] * array.itemsize))
         for start in range(0, len(part), step):
-            rows = slice(start, start + step)
-            if isinstance(array, np.ndarray):  # a memory map, perhaps
-                check_map(array)
-            yield np.asarray(array[rows] if part.rows is None else array[part.rows[rows]])
+            yield self.take(part, slice(start, start + step))
+
+    def take(self, part: Part, rows: Any) -> np.ndarray:
+        """Some rows of a part, counted from 0 in it, in the dtype of the source.
+
+        Raises:
+          DataFormatError: the file of a memory map was cut short.
+        """
+        array = self.arrays[part.array]
+        if isinstance(array, np.ndarray):  # a memory map, perhaps
+            check_map(array)
+        return np.asarray(array[rows] if part.rows is None else array[part.rows[rows]])
+
+    def rows(self, *parts: Part, dtype: Any = None, normalize: bool = False) -> PartRows:
+        """What `gather` gives of some parts, nothing of which is gathered yet.
+
+        Args:
+          parts: which.
+          dtype: as of `gather`; None leaves the rows of one part in the dtype of the source.
+          normalize: divide each row by its l2 norm.
+        """
+        own = self.arrays[parts[0].array].dtype
+        kept = own if dtype is None else self._kept(parts, dtype, normalize)
+        return PartRows(self, parts, kept, normalize)
+
+    def _kept(self, parts: Sequence[Part], dtype: Any, normalize: bool) -> np.dtype:
+        """The dtype that rows of some parts are gathered in."""
+        dtype = np.dtype(dtype)
+        with float64_scope(dtype == np.float64):
+            kinds = {
+                np.dtype(checks.as_features(self.arrays[part.array][:1], dtype).dtype)
+                for part in parts
+            }
+        # Files of one data set need not have one dtype: whole numbers in one, parts in another.
+        return dtype if normalize or len(kinds) > 1 else kinds.pop()
 
     def gather(self, *parts: Part, dtype: Any, normalize: bool = False) -> jax.Array:
         """The rows of some parts, one part after the other, on the device.
@@ -103,14 +135,7 @@ class Block:
         Returns:
           (n, D), in memory that is nobody else's.
         """
-        dtype = np.dtype(dtype)
-        with float64_scope(dtype == np.float64):
-            kinds = {
-                np.dtype(checks.as_features(self.arrays[part.array][:1], dtype).dtype)
-                for part in parts
-            }
-        # Files of one data set need not have one dtype: whole numbers in one, parts in another.
-        kept = dtype if normalize or len(kinds) > 1 else kinds.pop()
+        kept = self._kept(parts, dtype, normalize)
         size = sum(map(len, parts)), self.num_features
         buffer = np.empty(size[0] * size[1] * kept.itemsize + _ALIGNMENT, np.uint8)
         start = -buffer.ctypes.data % _ALIGNMENT
@@ -123,6 +148,37 @@ class Block:
                     x[begin:end] = normalized(piece) if normalize else piece
         with float64_scope(kept.itemsize == 8):
             return jax.device_put(x)
+
+
+class PartRows(LazyRows):
+    """The rows of some parts of a block, one part after the other, taken when they are asked for.
+
+    Attributes:
+      block: whose features they are.
+      parts: which.
+      dtype: that they are given in.
+      normalize: whether each is divided by its l2 norm.
+    """
+
+    def __init__(
+        self, block: Block, parts: Sequence[Part], dtype: np.dtype, normalize: bool
+    ) -> None:
+        self.block, self.parts, self.dtype, self.normalize = block, parts, dtype, normalize
+        self.shape = sum(map(len, parts)), block.num_features
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        found = np.empty((len(rows), self.shape[1]), self.dtype)
+        start = 0
+        for part in self.parts:
+            is_here = (start <= rows) & (rows < start + len(part))
+            if is_here.any():
+                piece = self.block.take(part, rows[is_here] - start)
+                with np.errstate(over="ignore"):  # as in `gather`
+                    found[is_here] = normalized(piece) if self.normalize else piece
+            start += len(part)
+        return found
 
 
 def normalized(x: np.ndarray) -> np.ndarray:

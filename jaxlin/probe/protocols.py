@@ -43,12 +43,14 @@ class Protocol:
 
         Args:
           given: names and values of `Settings`; None is as not given. Values of l2 or C of your own
-            are all tried, whatever the protocol's way to search its own.
+            are all tried, whatever the protocol's way to search its own, and what they are values
+            of stays in the refit.
         """
         told = {name: value for name, value in given.items() if value is not None}
         values = {"protocol": self.name, **self.values}
         if "l2" in told or "C" in told:
-            values |= {"l2": None, "C": None, "search": "grid"}
+            keeps = "C" if "C" in told else "l2"
+            values |= {"l2": None, "C": None, "search": "grid", "keeps": keeps}
         return Settings(**{**values, **told})
 
     def sentences_of(self, settings: Settings) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxlin import losses
 from jaxlin.certificates.words import certificate_words
 from jaxlin.model_file import Model
+from jaxlin.model_file.loss_names import name_and_margin
 from jaxlin.probe.problem import Block, Problem
 from jaxlin.probe.selecting import C_value, Selection, Tell, make_scaling
 from jaxlin.probe.settings import Settings
@@ -20,13 +20,6 @@ from jaxlin.training import Fit, fit
 _MOST_POINTS = 500
 # How close the winner is brought where that takes no more passes than these.
 _CLOSE, _CLOSING_PASSES = 1e-6, 60
-# In a model file a loss goes by the name of its default instance.
-_LOSS_NAMES = (
-    "softmax_cross_entropy",
-    "weston_watkins_hinge",
-    "squared_weston_watkins_hinge",
-    "crammer_singer_hinge",
-)
 _SCALING_WORDS = {"none": "none", "unit": "unit range", "standardize": "standardised"}
 
 
@@ -47,10 +40,7 @@ def refit(block: Block, problem: Problem, settings: Settings, chosen: Selection,
     l2 = chosen.value("l2")
     if settings.keeps == "C":
         l2 *= len(problem.train) / len(labels)  # C weighs a sum over rows
-    is_below = l2 < settings.certified_from * (1.0 - 1e-9)
-    passes = settings.passes
-    if is_below:
-        passes = min(passes, settings.passes_below)
+    passes = settings.passes_for(l2)
     shared: dict[str, Any] = {
         "loss": settings.loss_function,
         "l2": l2,
@@ -88,12 +78,10 @@ def _joined(first: History, second: History) -> History:
 
 def model_of(block: Block, problem: Problem, chosen: Selection, found: Fit) -> Model:
     """The refit classifier for raw features."""
-    loss: Any = found.objective.loss
     return Model(
         found.raw_params,
         problem.classes,
-        next(name for name in _LOSS_NAMES if getattr(losses, name) == loss),
-        getattr(loss, "margin", None),
+        *name_and_margin(found.objective.loss),
         float(np.asarray(found.objective.l2)),
         _SCALING_WORDS[chosen.value("scaling")],
         block.image_shape,

@@ -109,7 +109,14 @@ def _files(before: dict[str, Any], now: dict[str, Any]) -> list[dict[str, Any]]:
     def sums(record: dict[str, Any]) -> dict[str, Any]:
         files = record["data"].get("files")
         told = [one for one in files if isinstance(one, dict)] if isinstance(files, list) else []
-        return {f"{one.get('role')}[{one.get('block')}]": one.get("sha256") for one in told}
+        roles = [str(one.get("role")) for one in told]
+        found = {}
+        for at, (role, one) in enumerate(zip(roles, told, strict=True)):
+            block = one.get("block")
+            # Test files of several blocks are told apart by their order.
+            place = roles[:at].count(role) if block is None and roles.count(role) > 1 else block
+            found[f"{role}[{place}]"] = one.get("sha256")
+        return found
 
     was, is_ = sums(before), sums(now)
     return [

@@ -21,6 +21,7 @@ from jaxlin.precision import float64_scope
 from jaxlin.probe import baselines, leaks, refitting
 from jaxlin.probe.few_shot import few_shot
 from jaxlin.probe.finite import finite
+from jaxlin.probe.judging import blocks_of_rows, judged
 from jaxlin.probe.measures import certain, measure
 from jaxlin.probe.mistakes import confident_mistakes
 from jaxlin.probe.pixels import templates
@@ -70,7 +71,7 @@ def run(problem: Problem, settings: Settings, *, tell: Tell | None = None) -> Pr
     protocol = protocol_named(settings.protocol)
     tell = (lambda words: None) if tell is None else tell
     blocks, models, scores = [], [], []
-    warnings = leaks.of_the_split(problem)
+    warnings = leaks.of_the_split(problem, bias=settings.bias)
     for index, block in enumerate(problem.blocks):
         name = f"{block.name}: " if len(problem.blocks) > 1 else ""
         told, model, chosen = _block(
@@ -181,30 +182,40 @@ def _test(
     assert part is not None
     x = block.gather(part, dtype=settings.dtype)
     scores = model.scores(x)
-    with float64_scope(scores.dtype == np.float64):
-        losses = settings.loss_function(jnp.asarray(scores), jnp.asarray(part.labels))
-        loss = float(np.mean(np.asarray(losses), dtype=np.float64))
+    seen = judged(scores, part.labels)
+    loss = _mean_loss(scores, part.labels, settings)
+    del scores
     sure, certificate = None, found.certificate
     can_hold = settings.loss == "softmax" and len(problem.classes) <= MOST_CLASSES
     if certificate is not None and (not certificate.has_bias or can_hold):
         normalize = model.normalize_rows
         if normalize:
             x = block.gather(part, dtype=settings.dtype, normalize=True)
-        seen = None
+        fitted_on = None
         if certificate.has_bias:  # what holds it are the rows that it was fitted on
             parts = problem.train, problem.validation
-            seen = block.gather(*parts, dtype=settings.dtype, normalize=normalize)
-        sure = certain_predictions(certificate, found.params, x, found.scaling, examples=seen)
+            fitted_on = block.rows(*parts, dtype=settings.dtype, normalize=normalize)
+        sure = certain_predictions(certificate, found.params, x, found.scaling, examples=fitted_on)
     softmax = "softmax of the scores"
     uncalibrated = f"{softmax}, which the {settings.loss} loss does not calibrate"
     return {
-        **measure(scores, part.labels),
+        **measure(seen),
         "loss": loss,
         "probabilities": softmax if settings.loss == "softmax" else uncalibrated,
-        "num_mistakes": int(np.sum(scores.argmax(axis=1) != part.labels)),
-        "mistakes": confident_mistakes(scores, block, part, settings.mistakes),
+        "num_mistakes": int(np.sum(seen.predicted != part.labels)),
+        "mistakes": confident_mistakes(seen, block, part, settings.mistakes),
         "certain": certain(certificate, len(part), sure),
     }
+
+
+def _mean_loss(scores: np.ndarray, labels: np.ndarray, settings: Settings) -> float:
+    """The mean loss of scores (N, C), without penalty."""
+    total = 0.0
+    with float64_scope(scores.dtype == np.float64):
+        for rows in blocks_of_rows(*scores.shape):
+            some = settings.loss_function(jnp.asarray(scores[rows]), jnp.asarray(labels[rows]))
+            total += float(np.sum(np.asarray(some), dtype=np.float64))
+    return total / len(labels)
 
 
 def _data(problem: Problem) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -194,15 +195,14 @@ class _Trial:
 
     def try_out(self, places: Sequence[int]) -> None:
         """Each value from the one before it, or from the nearest that is known already."""
-        cut = self.settings.certified_from * (1.0 - 1e-9)
-        for proved in (True, False):
-            chosen = [at for at in places if (self.values[at] >= cut) == proved]
-            if chosen:
-                self._run(chosen, proved)
+        # The fewer passes, the smaller l2: what is proved comes first.
+        for passes, some in itertools.groupby(
+            places, key=lambda at: self.settings.passes_for(self.values[at])
+        ):
+            self._run(list(some), passes)
 
-    def _run(self, places: list[int], proved: bool) -> None:
+    def _run(self, places: list[int], passes: int) -> None:
         settings = self.settings
-        passes = settings.passes if proved else min(settings.passes, settings.passes_below)
         usual = passes == LBFGS().passes
         l2, init = [self.values[at] for at in places], None
         grid: Any = {"l2": l2}

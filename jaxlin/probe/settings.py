@@ -119,6 +119,16 @@ class Settings:
         """The loss of that name."""
         return LOSSES[self.loss]
 
+    def passes_for(self, l2: float) -> int:
+        """The most passes over the data of a fit with that l2.
+
+        >>> asked = Settings(l2=(1e-3,), certified_from=1e-6)
+        >>> asked.passes_for(1e-6), asked.passes_for(1e-7)
+        (600, 60)
+        """
+        is_below = l2 < self.certified_from * (1.0 - 1e-9)  # 1e-6 may be the C of a protocol
+        return min(self.passes, self.passes_below) if is_below else self.passes
+
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON has them, for `from_json`."""
         return {

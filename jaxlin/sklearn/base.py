@@ -12,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
-from jaxlin.sklearn.calibration import fit_calibrator
-from jaxlin.sklearn.inputs import Training, known_features
+from jaxlin.sklearn.calibration import calibrated_probabilities, fit_calibrator
+from jaxlin.sklearn.inputs import known_features
+from jaxlin.sklearn.parameters import LOSSES
+from jaxlin.sklearn.training_rows import Training
 
 
 def _gives_probabilities(estimator: Any) -> bool:
@@ -38,6 +40,8 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
     probabilities: str | None
     fit_intercept: bool
     warm_start: bool
+    l2: float
+    l2_: float
     coef_: np.ndarray
     intercept_: np.ndarray
     classes_: np.ndarray
@@ -129,7 +133,7 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
                 "There are no calibrated probabilities: it was fitted before probabilities="
                 "'calibrated' was set, or with partial_fit, which has no rows to hold out."
             )
-        return self.calibrator_.predict_proba(known_features(X))  # pyright: ignore[reportAttributeAccessIssue]
+        return calibrated_probabilities(self.calibrator_, self.decision_function(X))
 
     def _keep(self, W: np.ndarray, b: np.ndarray | None, classes: np.ndarray) -> None:
         """The parameters as scikit-learn has them.
@@ -145,10 +149,14 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):
         self.coef_, self.intercept_, self.classes_ = W, b, classes
         self.__dict__.pop("calibrator_", None)  # it was of the parameters before
 
-    def _calibrate(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _trained_with(self) -> tuple[Any, float]:
+        """The loss and the l2 of the fit, for `jaxlin.Model.from_sklearn`."""
+        return LOSSES[self.loss], float(self.l2_ if hasattr(self, "l2_") else self.l2)
+
+    def _calibrate(self, X: Any, data: Training, sample_weight: Any) -> None:
         """Probabilities for what was just fitted to these, where they are asked for."""
         if self.probabilities == "calibrated":
-            self.calibrator_ = fit_calibrator(self, X, y, sample_weight)
+            self.calibrator_ = fit_calibrator(self, X, data, sample_weight)
 
     def _start_for(self, data: Training) -> LinearParams | None:
         """Where a warm start starts: the last fit's parameters, one row a class, NumPy.

@@ -13,9 +13,9 @@ from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
 from jaxlin.scales import l2_of_C
 from jaxlin.sklearn.base import LinearEstimator
-from jaxlin.sklearn.inputs import Training, training_of
 from jaxlin.sklearn.parameters import L2, LOSSES, SHARED, TO_OPTIMUM, seed_of
 from jaxlin.sklearn.solving import solve, warn_unless_converged
+from jaxlin.sklearn.training_rows import Training, training_of
 
 
 class LinearClassifier(LinearEstimator):
@@ -55,7 +55,7 @@ class LinearClassifier(LinearEstimator):
       outcome_: how the fit ended, a sentence.
       n_features_in_: D.
       feature_names_in_: of a table with text for its column names.
-      calibrator_: with `probabilities="calibrated"`.
+      calibrator_: with `probabilities="calibrated"`, of class indices.
 
     >>> import numpy as np
     >>> x, y = np.array([[0.0], [1.0], [3.0], [2.0]]), ["low", "low", "high", "high"]
@@ -125,7 +125,7 @@ class LinearClassifier(LinearEstimator):
         start = self._start_for(data)
         l2 = self._l2_for(data)
         self._fit_to(data, l2, start)
-        self._calibrate(X, y, sample_weight)
+        self._calibrate(X, data, sample_weight)
         return self
 
     def _l2_for(self, data: Training) -> float:

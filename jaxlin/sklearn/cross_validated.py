@@ -16,9 +16,9 @@ from jaxlin.sklearn.base import LinearEstimator
 from jaxlin.sklearn.calibration import fit_calibrator
 from jaxlin.sklearn.classifier import LinearClassifier
 from jaxlin.sklearn.folds import among_kept, best_of, held_out_scores
-from jaxlin.sklearn.inputs import training_of
 from jaxlin.sklearn.parameters import LOSSES, SHARED, TO_OPTIMUM, seed_of, usual_l2s
 from jaxlin.sklearn.solving import solve, warn_unless_converged
+from jaxlin.sklearn.training_rows import training_of
 
 
 class LinearClassifierCV(LinearEstimator):
@@ -34,7 +34,7 @@ class LinearClassifierCV(LinearEstimator):
         numbers. None is 5 folds. One pair is a validation set.
       select_by: `"accuracy"` or `"loss"` of the rows held out. Ties go to the larger l2.
       fit_intercept: as of `LinearClassifier`, and so are all others.
-      class_weight: the same.
+      class_weight: the same; for the fits alone, not for the scores.
       solver: the same of the winner; the folds keep to `"lbfgs"` alone, and are else solved as by
         `"auto"`.
       tol: the same.
@@ -124,7 +124,7 @@ class LinearClassifierCV(LinearEstimator):
           ValueError: an argument is not what it has to be; `jaxlin.InputError` is one.
         """
         self._validate_params()
-        data = training_of(self, X, y, sample_weight)
+        data = training_of(self, X, y, sample_weight, scores=True)
         l2s, labels = self._values(), data.all_codes
         splitter: Any = check_cv(self.cv, labels, classifier=True)
         places = np.zeros((len(labels), 1))  # a splitter counts the rows, and looks no further
@@ -141,8 +141,8 @@ class LinearClassifierCV(LinearEstimator):
         self.l2s_ = l2s
         self.l2_ = float(l2s[best_of(self.scores_, l2s, self.select_by)])
         found = solve(
-            data, loss, self.l2_, bias=self.fit_intercept, solver=self.solver, tol=self.tol,
-            max_iter=self.max_iter, seed=seed,
+            data.counting(), loss, self.l2_, bias=self.fit_intercept, solver=self.solver,
+            tol=self.tol, max_iter=self.max_iter, seed=seed,
         )  # fmt: skip
         self._keep(found.W, found.b, data.classes)
         self.n_iter_ = np.array([found.steps], np.int32)
@@ -154,7 +154,7 @@ class LinearClassifierCV(LinearEstimator):
                 class_weight=self.class_weight, solver=self.solver, tol=self.tol,
                 max_iter=self.max_iter, random_state=seed, dtype=self.dtype,
             )  # fmt: skip
-            self.calibrator_ = fit_calibrator(winner, X, y, sample_weight, folds)
+            self.calibrator_ = fit_calibrator(winner, X, data, sample_weight, folds)
         return self
 
     def _values(self) -> np.ndarray:
@@ -169,6 +169,9 @@ class LinearClassifierCV(LinearEstimator):
                 "l2s must be positive, finite numbers, or how many of them to try, got "
                 f"{self.l2s!r:.200}."
             )
+        found, counts = np.unique(values, return_counts=True)
+        if len(found) < len(values):
+            raise InputError(f"l2s has {found[counts > 1][0]:g} twice: name each value once.")
         return values
 
 

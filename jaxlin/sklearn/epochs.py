@@ -39,7 +39,8 @@ class Rows(NamedTuple):
     Attributes:
       x: features (N', D').
       codes: (N',) int32.
-      weight: (N',) with sum 1, in the dtype that is computed in; 0 of rows that were added.
+      weight: the share of each row in the objective (N',), in the dtype that is computed in; 0 of
+        rows that were added.
       batch_size: B.
       num_features: D.
     """
@@ -76,25 +77,32 @@ def padded_shape(num_rows: int, num_features: int) -> tuple[int, int]:
 
 
 def padded_rows(
-    x: np.ndarray, codes: np.ndarray, weight: np.ndarray | None, batch_size: int, dtype: np.dtype
+    x: np.ndarray, codes: np.ndarray, share: np.ndarray, batch_size: int, dtype: np.dtype
 ) -> Rows:
-    """Rows in one of few shapes: what fits into a batch is one, with rows of weight 0 added."""
+    """Rows in one of few shapes: what fits into a batch is one, with rows of weight 0 added.
+
+    Args:
+      x: features (N, D).
+      codes: class indices (N,).
+      share: of each row in the objective (N,).
+      batch_size: B.
+      dtype: that is computed in.
+    """
     num_rows, num_features = x.shape
     rows, columns = padded_shape(num_rows, num_features)
     if num_rows > batch_size:  # a row of weight 0 would take the place of one that counts
         rows, batch = num_rows, batch_size
     else:
         batch = rows
-    counts = np.ones(num_rows) if weight is None else weight / weight.max()
-    wide = np.zeros(rows)
-    wide[:num_rows] = counts / counts.sum()
+    wide = np.zeros(rows, dtype)
+    wide[:num_rows] = share
     labels = np.zeros(rows, np.int32)
     labels[:num_rows] = codes
     if (rows, columns) != x.shape:
         larger = np.zeros((rows, columns), x.dtype)
         larger[:num_rows, :num_features] = x
         x = larger
-    return Rows(x, labels, wide.astype(dtype), batch, num_features)
+    return Rows(x, labels, wide, batch, num_features)
 
 
 def run_epochs(
@@ -143,7 +151,10 @@ def run_epochs(
         objective = Objective(loss, jnp.asarray([l2], dtype))
         grid = Grid(numbers, objective, LinearParams(W, b))  # pyright: ignore[reportArgumentType]
         examples = Examples(jnp.asarray(rows.x), jnp.asarray(rows.codes), jnp.asarray(rows.weight))
-        standing = first_standing(default_solver, grid, examples, key)
+        # A millionfold of what the rows would be at scores of zero if they all counted is growth,
+        # however little these count.
+        counted = jnp.maximum(examples.weight, jnp.asarray(1.0 / num_rows, dtype))
+        standing = first_standing(default_solver, grid, examples._replace(weight=counted), key)
         done = 0
         if progress is not None:
             done = progress.epoch

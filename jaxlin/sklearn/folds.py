@@ -20,8 +20,8 @@ from jaxlin.errors import InputError
 from jaxlin.linear import LinearParams
 from jaxlin.losses import SoftmaxCrossEntropy
 from jaxlin.precision import float64_scope
-from jaxlin.sklearn.inputs import Training
 from jaxlin.sklearn.small import FINEST_TOL, small_fits
+from jaxlin.sklearn.training_rows import Training
 from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.optimum.small import MOST_STEPS
 from jaxlin.solvers.optimum.standings import is_there
@@ -58,7 +58,7 @@ def among_kept(splits: Sequence[Any], data: Training) -> list[Split]:
 
     Args:
       splits: pairs of row numbers, as scikit-learn's splitters give them.
-      data: what to train on.
+      data: what to train on and to score; rows of a class that weighs 0 are for scores alone.
 
     Raises:
       InputError: one has no rows that count to fit to, or to score on.
@@ -75,6 +75,8 @@ def among_kept(splits: Sequence[Any], data: Training) -> list[Split]:
             for rows in (train, test)
         ]
         parts = [rows[rows >= 0] for rows in parts]
+        if data.weight is not None:
+            parts[0] = parts[0][data.weight[parts[0]] > 0.0]
         for rows, what in zip(parts, ("fit to", "score on"), strict=True):
             if not len(rows):
                 raise InputError(f"Split {number} of cv has no rows with a weight to {what}.")

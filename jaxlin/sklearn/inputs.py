@@ -8,12 +8,11 @@ kinds, negative weights.
 from __future__ import annotations
 
 from numbers import Number, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from jaxlin.arrays import is_floating_dtype
 from jaxlin.checks import as_sample_weight
@@ -26,44 +25,8 @@ LARGEST_DENSE_BYTES = 1 << 32
 _LARGEST = 1e150
 
 
-class Training(NamedTuple):
-    """What to train on; rows of weight 0 are left out.
-
-    Attributes:
-      x: features (N, D), C-ordered.
-      codes: class indices (N,) int32.
-      classes: the labels (C,).
-      weight: of each row, class weights included, float64 (N,); None where all are 1.
-      score_weight: of each row, class weights left out; None where none were given.
-      dtype: that is computed in.
-      kept: which of the user's rows these are, (N,) int64; None for all of them.
-      all_codes: of the user's rows.
-    """
-
-    x: np.ndarray
-    codes: np.ndarray
-    classes: np.ndarray
-    weight: np.ndarray | None
-    score_weight: np.ndarray | None
-    dtype: np.dtype
-    kept: np.ndarray | None
-    all_codes: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(C, D)."""
-        return len(self.classes), self.x.shape[1]
-
-    @property
-    def total_weight(self) -> float:
-        """What stands for N in other libraries' scales."""
-        return float(len(self.codes)) if self.weight is None else float(self.weight.sum())
-
-
 def known_features(X: Any) -> Any:
     """Features in a form that scikit-learn's checks know; those it does are left as they are."""
-    if isinstance(X, np.ma.MaskedArray):
-        raise InputError("X is a masked array, whose mask would be ignored. Fill it first.")
     if scipy.sparse.issparse(X):
         if X.ndim != 2:
             raise InputError(f"Expected 2D array, got a sparse array with shape {X.shape} instead.")
@@ -72,13 +35,17 @@ def known_features(X: Any) -> Any:
         check_indices(X)
         return X
     is_table = hasattr(X, "columns") or hasattr(X, "column_names")
-    if isinstance(X, np.ndarray | list | tuple) or is_table:
-        return _readable(X)
-    return _readable(known_array(X, "X"))
+    return _readable(X if is_table else known_array(X, "X"))
 
 
 def known_array(values: Any, name: str) -> Any:
-    """Tensors and JAX arrays as NumPy arrays; everything else as it is."""
+    """Tensors and JAX arrays as NumPy arrays; everything else as it is.
+
+    Raises:
+      InputError: a tensor that NumPy cannot take; or a masked array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array, whose mask would be ignored. Fill it first.")
     if isinstance(values, np.ndarray) or not hasattr(values, "__dlpack__"):
         return values
     try:
@@ -153,8 +120,9 @@ def computed_in(x: Any, dtype: Any) -> np.dtype:
 
 def dense(x: Any, dtype: np.dtype) -> np.ndarray:
     """Checked features as one C-ordered array of a native dtype, sparse ones filled up."""
+    widened = dtype.itemsize if x.dtype.itemsize > 2 else 0  # narrow ones stay as they are
     if scipy.sparse.issparse(x):
-        size = int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
+        size = int(np.prod(x.shape, dtype=np.int64)) * max(x.dtype.itemsize, widened)
         if size > LARGEST_DENSE_BYTES:
             raise InputError(
                 f"X is sparse; as a dense array of shape {x.shape} it would take {size:,} bytes, "
@@ -163,7 +131,7 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
                 "MinibatchClassifier.partial_fit."
             )
         x = x.toarray()
-    if x.dtype.itemsize > 2 and x.dtype != dtype:
+    if widened and x.dtype != dtype:
         with np.errstate(over="ignore"):
             narrowed = x.astype(dtype, order="C")
         if not np.isfinite(narrowed).all():
@@ -181,13 +149,14 @@ def dense(x: Any, dtype: np.dtype) -> np.ndarray:
     return np.ascontiguousarray(x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("=")))
 
 
-def checked_labels(y: Any) -> Any:
+def checked_labels(y: Any, name: str = "y") -> Any:
     """Labels that scikit-learn's checks may look at: of one kind, which they do not see."""
-    y = known_array(y, "y")
+    y = known_array(y, name)
     if isinstance(y, list | tuple) or getattr(getattr(y, "dtype", None), "kind", "") == "O":
         kinds = {_kind(value) for value in np.ravel(np.array(y, dtype=object))}
         if len(kinds) > 1:
-            raise InputError(f"y must hold labels of one kind, got {' and '.join(sorted(kinds))}.")
+            found = " and ".join(sorted(kinds))
+            raise InputError(f"{name} must hold labels of one kind, got {found}.")
     return y
 
 
@@ -222,9 +191,21 @@ def encoded(y: np.ndarray, classes: np.ndarray | None = None) -> tuple[np.ndarra
 
 
 def row_weights(
-    sample_weight: Any, class_weight: Any, codes: np.ndarray, classes: np.ndarray
+    sample_weight: Any,
+    class_weight: Any,
+    codes: np.ndarray,
+    classes: np.ndarray,
+    *,
+    can_be_zero: bool = False,
 ) -> np.ndarray | None:
     """What each row counts, float64 (N,); None where all count 1.
+
+    Args:
+      sample_weight: (N,), one for all, or None.
+      class_weight: a dict by label, `"balanced"`, or None.
+      codes: class indices (N,).
+      classes: the labels (C,).
+      can_be_zero: whether all may be.
 
     Raises:
       InputError: weights that are negative, or not numbers, or of classes that there are not.
@@ -233,7 +214,8 @@ def row_weights(
         return None
     if isinstance(sample_weight, Number):
         sample_weight = np.full(len(codes), sample_weight)
-    weight = as_sample_weight(known_array(sample_weight, "sample_weight"), len(codes))
+    sample_weight = known_array(sample_weight, "sample_weight")
+    weight = as_sample_weight(sample_weight, len(codes), can_be_zero=can_be_zero)
     if class_weight is None or (isinstance(class_weight, dict) and not class_weight):
         return weight
     of_class = np.ones(len(classes))
@@ -255,40 +237,6 @@ def row_weights(
             )
         of_class[place[label]] = float(value)
     weight = weight * of_class[codes]
-    if not weight.any():
+    if not (can_be_zero or weight.any()):
         raise InputError("class_weight and sample weights leave every row a weight of zero.")
     return weight
-
-
-def training_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Training:
-    """What an estimator's `fit` is given, checked.
-
-    Raises:
-      ValueError: an argument is not what it has to be (`InputError`, or scikit-learn's own).
-    """
-    x, y = validate_data(
-        estimator, known_features(X), checked_labels(y), accept_sparse=["csr", "csc"]
-    )
-    classes, codes = encoded(y)
-    dtype = computed_in(x, estimator.dtype)
-    x = dense(x, dtype)
-    weight = row_weights(sample_weight, estimator.class_weight, codes, classes)
-    score_weight = row_weights(sample_weight, None, codes, classes)
-    kept, all_codes = None, codes
-    if weight is not None and not weight.all():
-        kept = np.flatnonzero(weight)
-        x, codes, weight = x[kept], codes[kept], weight[kept]
-        score_weight = None if score_weight is None else score_weight[kept]
-    check_several(codes, classes)
-    return Training(x, codes, classes, weight, score_weight, dtype, kept, all_codes)
-
-
-def check_several(codes: np.ndarray, classes: np.ndarray) -> None:
-    """Raises `InputError` where only one class has examples that count."""
-    present = np.unique(codes)
-    if len(present) < 2:
-        raise InputError(
-            "This classifier needs samples of at least 2 classes in the data, but the data "
-            f"contains only one class: {classes[present[0]]!r}"
-            + (" (the others have no weight)." if len(classes) > 1 else ".")
-        )

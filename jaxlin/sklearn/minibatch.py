@@ -15,18 +15,21 @@ from jaxlin.outcomes import Outcome
 from jaxlin.sklearn.base import LinearEstimator
 from jaxlin.sklearn.epochs import Progress, padded_rows, run_epochs
 from jaxlin.sklearn.inputs import (
-    Training,
     checked_labels,
     computed_in,
     dense,
     encoded,
-    known_array,
     known_features,
     row_weights,
-    training_of,
 )
 from jaxlin.sklearn.parameters import L2, LOSSES, SHARED, seed_of
-from jaxlin.solvers.learning_rate import suggested_epochs, suggested_learning_rate
+from jaxlin.sklearn.training_rows import Training, training_of
+from jaxlin.solvers.learning_rate import (
+    limited_by_penalty,
+    suggested_epochs,
+    suggested_learning_rate,
+)
+from jaxlin.training.arguments import as_shares
 
 
 class MinibatchClassifier(LinearEstimator):
@@ -39,7 +42,7 @@ class MinibatchClassifier(LinearEstimator):
     Args:
       loss: `"softmax"`, `"svm"` (Weston and Watkins), `"crammer_singer"` or `"squared_svm"`.
       l2: not negative.
-      learning_rate: positive, or `"auto"`: by the size of the first rows that are seen.
+      learning_rate: positive, or `"auto"`: by the size of the first rows that are seen, and by l2.
       batch_size: B; the rows of a call are one batch where they are fewer.
       epochs: of `fit`; None is 20, or more where that is less than 2,000 steps, up to 200.
       momentum: in [0, 1).
@@ -60,7 +63,7 @@ class MinibatchClassifier(LinearEstimator):
       outcome_: how it ended, a sentence.
       n_features_in_: D.
       feature_names_in_: of a table with text for its column names.
-      calibrator_: with `probabilities="calibrated"`.
+      calibrator_: with `probabilities="calibrated"`, of class indices.
 
     >>> import numpy as np
     >>> x, y = np.array([[0.0], [1.0], [3.0], [2.0]]), [0, 0, 1, 1]
@@ -135,11 +138,13 @@ class MinibatchClassifier(LinearEstimator):
         data = training_of(self, X, y, sample_weight)
         start = self._start_for(data)
         num_rows = len(data.codes)
+        share = as_shares(np.ones(num_rows) if data.weight is None else data.weight, np.float64)
         epochs = suggested_epochs(num_rows, self.batch_size) if self.epochs is None else self.epochs
-        rate, seed = self._rate_for(data), seed_of(self.random_state)
+        rate = self._rate_for(data, None if data.weight is None else num_rows * share)
+        seed = seed_of(self.random_state)
         steps = -(-num_rows // min(self.batch_size, num_rows)) * epochs
-        self._train(data, None, start, rate, seed, count=epochs, total_steps=float(steps))
-        self._calibrate(X, y, sample_weight)
+        self._train(data, share, None, start, rate, seed, count=epochs, total_steps=float(steps))
+        self._calibrate(X, data, sample_weight)
         return self
 
     def partial_fit(
@@ -147,11 +152,16 @@ class MinibatchClassifier(LinearEstimator):
     ) -> MinibatchClassifier:
         """One more epoch, over these rows.
 
+        The loss of a row is multiplied by its weights, and the mean is over the number of rows: a
+        weight means the same whatever else is in the call. Where all are 0, the step is that of l2
+        and of momentum.
+
         Args:
           X: features (N, D).
           y: labels (N,).
           classes: all labels that there will be; needed in the first call.
-          sample_weight: (N,), not negative.
+          sample_weight: (N,), not negative. Those above 1 in the first call, and class weights
+            above 1, make a learning rate `"auto"` so much smaller.
 
         Returns:
           Itself.
@@ -179,16 +189,20 @@ class MinibatchClassifier(LinearEstimator):
                 "fit_intercept has changed since the last call to partial_fit. Begin anew, with a "
                 "clone of the estimator."
             )
-        weight = row_weights(sample_weight, self.class_weight, codes, declared)
-        x = dense(x, dtype)
-        if weight is not None and not weight.all():  # they would dilute the batches
-            x, codes, weight = x[weight > 0.0], codes[weight > 0.0], weight[weight > 0.0]
-        data = Training(x, codes, declared, weight, None, dtype, None, codes)
+        weight = row_weights(sample_weight, self.class_weight, codes, declared, can_be_zero=True)
+        counts = np.ones(len(codes)) if weight is None else weight
+        if counts.max() > np.finfo(dtype).max:
+            raise InputError(
+                f"sample_weight, times class_weight, goes up to {counts.max():.3g}, which {dtype} "
+                "cannot hold: partial_fit takes weights as they are. Divide them."
+            )
+        data = Training(dense(x, dtype), codes, declared, weight, None, dtype, None, codes)
         keeps = not is_first and self.learning_rate == "auto"
-        rate = self.learning_rate_ if keeps else self._rate_for(data)
+        rate = self.learning_rate_ if keeps else self._rate_for(data, self._factors(weight))
         seed = seed_of(self.random_state) if is_first else self._seed
         progress = None if is_first else self._progress
-        self._train(data, progress, None, rate, seed, count=1, total_steps=np.inf)
+        share = counts / len(counts)
+        self._train(data, share, progress, None, rate, seed, count=1, total_steps=np.inf)
         return self
 
     def _declared(self, classes: Any, is_first: bool) -> np.ndarray:
@@ -197,7 +211,7 @@ class MinibatchClassifier(LinearEstimator):
             if is_first:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             return self.classes_
-        found = np.unique(np.asarray(known_array(checked_labels(classes), "classes")))
+        found = np.unique(np.asarray(checked_labels(classes, "classes")))
         if not is_first and not np.array_equal(found, self.classes_):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
@@ -207,27 +221,32 @@ class MinibatchClassifier(LinearEstimator):
             raise InputError(f"classes must declare at least 2 classes, got {found.tolist()!r}.")
         return found
 
-    def _rate_for(self, data: Training) -> float:
+    def _factors(self, weight: np.ndarray | None) -> np.ndarray | None:
+        """What rows of a first part count in the choice of a rate (N,): what later ones may."""
+        if weight is None:
+            return None
+        named = self.class_weight.values() if isinstance(self.class_weight, dict) else ()
+        return np.maximum(weight, max([1.0, *map(float, named)]))
+
+    def _rate_for(self, data: Training, factors: np.ndarray | None) -> float:
+        """The learning rate, for rows whose losses are multiplied by factors (N,), or by 1."""
         if self.learning_rate != "auto":
             return float(self.learning_rate)
-        x = data.x.astype(np.float64)
-        if data.weight is not None:  # what is looked at is the mean of the squares of the rows
-            x = x * np.sqrt(data.weight / data.weight.mean())[:, None]
-        batch_size = min(self.batch_size, len(x))
         rate = suggested_learning_rate(
-            x, loss=LOSSES[self.loss], num_classes=len(data.classes), momentum=self.momentum,
-            batch_size=batch_size,
+            data.x, loss=LOSSES[self.loss], num_classes=len(data.classes), momentum=self.momentum,
+            batch_size=min(self.batch_size, len(data.x)), factors=factors,
         )  # fmt: skip
         if not np.finfo(data.dtype).tiny < rate < np.finfo(data.dtype).max:
             raise InputError(
                 f"X is so large that a learning rate of {rate:.3g} would be needed, which "
                 f"{data.dtype} cannot hold. Scale the features."
             )
-        return rate
+        return limited_by_penalty(rate, float(self.l2), float(self.momentum))
 
     def _train(
         self,
         data: Training,
+        share: np.ndarray,
         progress: Progress | None,
         start: LinearParams | None,
         rate: float,
@@ -240,7 +259,7 @@ class MinibatchClassifier(LinearEstimator):
         if start is None:
             b = np.zeros(num_classes) if self.fit_intercept else None
             start = LinearParams(np.zeros(data.shape), b)  # pyright: ignore[reportArgumentType]
-        rows = padded_rows(data.x, data.codes, data.weight, self.batch_size, data.dtype)
+        rows = padded_rows(data.x, data.codes, share, self.batch_size, data.dtype)
         progress = run_epochs(
             rows, LOSSES[self.loss], l2=float(self.l2), learning_rate=rate, total_steps=total_steps,
             momentum=float(self.momentum), count=count, progress=progress, start=start, seed=seed,

@@ -11,7 +11,7 @@ from jaxlin.conjugates import Known
 from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
-from jaxlin.sklearn.inputs import Training
+from jaxlin.sklearn.training_rows import Training
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.optimum.certifying import Ending
 from jaxlin.solvers.optimum.small import MOST_STEPS
@@ -69,7 +69,7 @@ def fit_small(
         (found,) = fits.standings([l2], tol, target=TO_ROUNDING, most_steps=max_iter or MOST_STEPS)
     params, certificate = params_of(found, 0), found.certificates[0]
     steps = int(found.found.steps[0])
-    is_out = max_iter is not None and steps >= max_iter
+    is_out = steps >= (max_iter or MOST_STEPS)
     ending: Ending = "out_of_steps" if is_out else "stuck"
     if certificate.relative_gap <= tol:
         ending = "certified"

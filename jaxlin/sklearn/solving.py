@@ -18,8 +18,8 @@ from jaxlin.linear import LinearParams
 from jaxlin.objective import Objective
 from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
-from jaxlin.sklearn.inputs import Training
 from jaxlin.sklearn.small import Found, fit_small
+from jaxlin.sklearn.training_rows import Training
 from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.newton import LARGEST_SIZE, Newton
 from jaxlin.solvers.optimum.reduced import padded, padded_rows, padded_size

@@ -11,6 +11,11 @@ that is curved there too (a square) does not: on it heavy-ball momentum diverges
 eigenvalue of mean(x x^T) (B. T. Polyak, "Some methods of speeding up the convergence of iteration
 methods", 1964) and R the largest |x|^2, by which a minibatch's own curvature can exceed the mean's.
 For such a loss the rate is at most half of that.
+
+The penalty is curved everywhere, by `2 * l2`, and diverges by itself once `rate * 2 * l2` is
+`2 * (1 + momentum)`. The rate keeps that to `1 - momentum`: what the penalty takes from W, over the
+steps that momentum remembers, is then no more than W. That is far from the limit, no slower than
+momentum itself, and W stays a mean over as many minibatches as momentum remembers.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlin.checks import check_positive
+from jaxlin.checks import check_not_negative, check_positive
 from jaxlin.data.scaling import Scaling
 from jaxlin.errors import InputError
 from jaxlin.losses import Loss
@@ -46,12 +51,14 @@ def suggested_learning_rate(
     momentum: float = 0.9,
     batch_size: int = 256,
     scaling: Scaling | None = None,
+    l2: float = 0.0,
+    factors: np.ndarray | None = None,
 ) -> float:
     """A learning rate for minibatch SGD with heavy-ball momentum and a decaying schedule.
 
     `(1 - momentum) * 100 / (mean(|x|^2 + 1) * |g|)`: the mean is over at most 4,096 rows spread
     over the data, and g is the loss's gradient where all scores are zero. Less
-    for a loss that is curved everywhere (see the module).
+    for a loss that is curved everywhere, and where l2 is large (see the module).
 
     Args:
       x: features (N, D), finite.
@@ -60,6 +67,8 @@ def suggested_learning_rate(
       momentum: of the optimiser, in [0, 1).
       batch_size: B.
       scaling: what the rows go through before the product.
+      l2: of the objective, not negative.
+      factors: what the loss of each row is multiplied by (N,), not negative; None is 1.
 
     Returns:
       The learning rate.
@@ -69,11 +78,29 @@ def suggested_learning_rate(
     ...     np.ones((10, 3)), loss=losses.crammer_singer_hinge, num_classes=3)
     >>> round(rate, 2)  # 0.1 * 100 / (4 * sqrt(2))
     1.77
+    >>> rate = suggested_learning_rate(
+    ...     np.ones((10, 3)), loss=losses.crammer_singer_hinge, num_classes=3, l2=1.0)
+    >>> round(rate, 2)  # 0.1 / 2
+    0.05
     """
     if not 0.0 <= momentum < 1.0:
         raise InputError(f"momentum must be in [0, 1), got {momentum}.")
+    l2 = check_not_negative("l2", l2)
     with np.errstate(over="ignore", invalid="ignore"):  # rows near the end of float64's range
-        return _suggestion(sample_rows(x, scaling), loss, num_classes, momentum, batch_size)
+        rows = sample_rows(x, scaling)
+        if factors is not None:  # what is looked at is squares of the rows
+            rows = rows * np.sqrt(factors[_sampled(*x.shape)])[:, None]
+        rate = _suggestion(rows, loss, num_classes, momentum, batch_size)
+    return limited_by_penalty(rate, l2, momentum)
+
+
+def limited_by_penalty(learning_rate: float, l2: float, momentum: float) -> float:
+    """A rate that the penalty can take: at most `(1 - momentum) / (2 * l2)`.
+
+    >>> limited_by_penalty(1.0, 1e-3, 0.5), limited_by_penalty(1.0, 1.0, 0.5)
+    (1.0, 0.25)
+    """
+    return min(learning_rate, (1.0 - momentum) / (2.0 * l2)) if l2 > 0.0 else learning_rate
 
 
 def largest_stable_rate(
@@ -122,6 +149,12 @@ def _suggestion(
     return min(rate, 1.0 / steepness)
 
 
+def _sampled(num_rows: int, num_features: int) -> slice:
+    """Which rows of features (N, D) are looked at."""
+    count = max(1, min(_SAMPLE_ROWS, _SAMPLE_VALUES // num_features))
+    return slice(None, None, -(-num_rows // count))
+
+
 def sample_rows(x: Any, scaling: Scaling | None) -> np.ndarray:
     """At most 4,096 scaled rows, spread over the data, with the bias's feature: float64 (n, D + 1).
 
@@ -134,8 +167,7 @@ def sample_rows(x: Any, scaling: Scaling | None) -> np.ndarray:
     >>> sample_rows(np.array([[2.0], [3.0]]), None).tolist()
     [[2.0, 1.0], [3.0, 1.0]]
     """
-    count = max(1, min(_SAMPLE_ROWS, _SAMPLE_VALUES // x.shape[1]))
-    rows = np.asarray(x[:: -(-len(x) // count)]).astype(np.float64)
+    rows = np.asarray(x[_sampled(*x.shape)]).astype(np.float64)
     if scaling is not None:
         shift, scale = (np.asarray(v, np.float64) for v in (scaling.shift, scaling.scale))
         rows = (rows - shift) * scale

@@ -23,7 +23,13 @@ from jaxlin.solvers.base import Examples
 from jaxlin.solvers.grid import MakeSolver
 from jaxlin.sweeps.settings import OWN_NAMES, Setting, check_hashable, is_number
 from jaxlin.sweeps.tracing import SolverOf, is_traceable, number_types, traced_types
-from jaxlin.training.default_solver import MOMENTUM, default_numbers, default_solver
+from jaxlin.training.default_solver import (
+    MOMENTUM,
+    DefaultNumbers,
+    default_numbers,
+    default_solver,
+    with_penalty,
+)
 from jaxlin.training.fitting import the_solver
 
 _DEFAULT_NAMES = ("learning_rate", "momentum", "batch_size", "epochs")
@@ -153,14 +159,17 @@ def _default_parts(
     """The default solver's numbers by setting; what the grid does not say is as in `fit`."""
 
     @functools.cache
-    def numbers_for(loss: Loss, **given: Any) -> Any:
+    def numbers_for(loss: Loss, **given: Any) -> DefaultNumbers:
         return default_numbers(x, loss, num_classes, scaling, dtype, **given)
 
     parts: list[tuple[MakeSolver, Any]] = []
     for setting, loss in zip(settings, losses, strict=True):
         given = {name: setting[name] for name in _DEFAULT_NAMES if name in setting}
         given["momentum"] = float(given.get("momentum", MOMENTUM))
-        parts.append((default_solver, numbers_for(loss, **given)))
+        numbers = numbers_for(loss, **given)
+        if "learning_rate" not in given:
+            numbers = with_penalty(numbers, float(setting.get("l2", 0.0)))
+        parts.append((default_solver, numbers))
     return parts
 
 

@@ -8,6 +8,7 @@ goes on from there to the next (`jaxlin.solvers.optimum.small`).
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ from jaxlin.outcomes import Outcome
 from jaxlin.precision import float64_scope
 from jaxlin.solvers.base import Examples
 from jaxlin.solvers.grid import Grid, evaluate_models
+from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.optimum.at_once import equal_parts, models_at_once
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.solvers.optimum.reduced import padded, reduced, seen_by_model, together
@@ -42,7 +44,7 @@ from jaxlin.training.arguments import (
 )
 from jaxlin.training.optimum import usual_tol
 from jaxlin.training.proved import ToOptimum
-from jaxlin.training.small_fits import Fitted, ended_of, round_of, takes_small
+from jaxlin.training.small_fits import ended_of, round_of, takes_small
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -96,6 +98,7 @@ def sweep_subsets(
     validation: tuple[Any, Any] | None = None,
     bias: bool = True,
     tol: float | None = None,
+    passes: int | Sequence[int] | None = None,
     scaling: Scaling | None = None,
     dtype: Any = None,
 ) -> SubsetSweep:
@@ -115,6 +118,8 @@ def sweep_subsets(
       validation: `(x, labels)` to score every model on.
       bias: whether there is a b.
       tol: the certified relative gap to stop at; None is 1e-4 for softmax and 1e-3 for the others.
+      passes: over the data, at most, of each fit where `sweep` does them: for all l2, or one number
+        for each. What is solved all at once needs no such limit. None is the solver's own.
       scaling: a `jaxlin.data.Scaling` that all features go through first, or None.
       dtype: of the parameters, float32 or float64, as for `fit`.
 
@@ -140,6 +145,7 @@ def sweep_subsets(
     with float64_scope(dtype == jnp.float64):
         check_choices(None, None, tol, None, validation)
         strengths = _strengths(l2, dtype)
+        limits = _limits(passes, len(strengths))
         examples, held_out, shape, _ = training_data(
             x, labels, dtype, init=None, sample_weight=None, validation=validation,
             scaling=scaling, key=None,
@@ -155,8 +161,9 @@ def sweep_subsets(
                     scaling, dtype,
                 )  # fmt: skip
         else:
+            told = [(float(strengths[k]), limits[k]) for k in falling]
             ended = [
-                _alone(loss, examples, subset, strengths[falling], tol, shape, bias, scaling, dtype)
+                _alone(loss, examples, subset, told, tol, shape, bias, scaling, dtype)
                 for subset in subsets
             ]
         place = np.argsort(falling)
@@ -191,6 +198,19 @@ def _strengths(l2: Any, dtype: Any) -> np.ndarray:
     for value in given.tolist():
         check_l2_fits(checks.check_positive("l2", value), dtype)
     return given.astype(np.float64)
+
+
+def _limits(passes: Any, count: int) -> list[int | None]:
+    """The most passes of each of so many fits, checked."""
+    if passes is None:
+        return [None] * count
+    given = as_numpy(passes, "passes")
+    if given.shape not in ((), (count,)):
+        raise InputError(
+            f"passes must be a whole number, or one for each of {count} l2, got {passes!r:.80}."
+        )
+    limits = np.broadcast_to(given, count).tolist()
+    return [checks.check_count("passes", value) for value in limits]
 
 
 def _subsets(rows: Any, labels: np.ndarray) -> list[np.ndarray]:
@@ -245,7 +265,7 @@ def _together(
             )
             problems.append(of_one)
             weights.append(padded(share, most))
-            fitted.append(Fitted(data, dtype, float(np.max(of_one.variances))))
+            fitted.append(data)
         small = SmallProblems(
             loss, together(problems), np.stack(weights), shape, has_bias=bias, dtype=dtype
         )
@@ -254,7 +274,7 @@ def _together(
         seconds = (time.monotonic() - since) / len(found)
         ended += [
             [
-                ended_of(one, place, tol, fitted[place], [round_of(one, place, seconds)], [])
+                ended_of(one, place, tol, fitted[place], [round_of(one, place, seconds)], [], "")
                 for one in found
             ]
             for place in range(len(places))
@@ -266,25 +286,30 @@ def _alone(
     loss: Loss,
     examples: Examples,
     subset: np.ndarray,
-    l2: np.ndarray,
+    told: list[tuple[float, int | None]],
     tol: float,
     shape: tuple[int, int],
     bias: bool,
     scaling: Scaling | None,
     dtype: Any,
 ) -> list[ToOptimum]:
-    """The models of one subset, by falling l2."""
-    found = sweep(
-        np.asarray(examples.x)[subset], np.asarray(examples.labels)[subset], loss=loss,
-        grid={"l2": l2.tolist()}, init=init_params(shape[1], shape[0], bias=bias, dtype=dtype),
-        bias=bias, tol=tol, scaling=scaling, dtype=dtype,
-    )  # fmt: skip
+    """The models of one subset, by falling l2, each with the most passes that it may take."""
+    x, labels = np.asarray(examples.x)[subset], np.asarray(examples.labels)[subset]
+    init = init_params(shape[1], shape[0], bias=bias, dtype=dtype)
     ended = []
-    for row in range(len(found)):
-        one = found.fit(row)
-        assert one.certificate is not None
-        params = jax.tree.map(np.asarray, one.params)
-        ended.append(ToOptimum(params, one.history, one.outcome, one.certificate))
+    for limit, some in itertools.groupby(told, key=lambda one: one[1]):
+        is_usual = limit in (None, LBFGS().passes)
+        found = sweep(
+            x, labels, loss=loss, grid={"l2": [l2 for l2, _ in some]}, init=init,
+            solver=None if is_usual else LBFGS(limit), bias=bias, tol=tol, scaling=scaling,
+            dtype=dtype,
+        )  # fmt: skip
+        for row in range(len(found)):
+            one = found.fit(row)
+            assert one.certificate is not None
+            init = one.params
+            params = jax.tree.map(np.asarray, init)
+            ended.append(ToOptimum(params, one.history, one.outcome, one.certificate))
     return ended
 
 

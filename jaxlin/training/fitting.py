@@ -47,7 +47,7 @@ from jaxlin.training.arguments import (
     starting_params,
     training_data,
 )
-from jaxlin.training.default_solver import default_numbers, default_solver
+from jaxlin.training.default_solver import default_numbers, default_solver, with_penalty
 from jaxlin.training.optimum import check_certifiable, fit_to_optimum, why_no_certificate
 from jaxlin.training.proving import LateCertificate
 
@@ -203,7 +203,8 @@ def fit(
                 ended.certificate,
             )  # fmt: skip
         if solver is None:
-            numbers: Any = default_numbers(examples.x, loss, shape[0], scaling, dtype)
+            suited = default_numbers(examples.x, loss, shape[0], scaling, dtype)
+            numbers: Any = with_penalty(suited, float(l2))
             make_solver: Any = default_solver
         else:
             numbers, make_solver = solver, the_solver

@@ -31,7 +31,12 @@ from jaxlin.solvers.optimum.metric import Basis
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.training.account import history_of, reporter
 from jaxlin.training.listening import Listener
-from jaxlin.training.proof_sentences import newton_words, proof_sentence, why_short
+from jaxlin.training.proof_sentences import (
+    Shortfall,
+    newton_words,
+    proof_sentence,
+    why_short,
+)
 from jaxlin.training.proved import ToOptimum, history_of_rounds
 from jaxlin.training.small_fits import SmallFits, takes_small
 
@@ -215,17 +220,23 @@ def _by_newton(
 
     exact_params = jax.tree.map(lambda leaf: leaf[0], result.params)
     certificate = certificate_of(exact_params)
+    exact_primal = certificate.primal
     if dtype != jnp.float64:
         # At a hinge's kinks the last bits of W decide what the dual point is; but a bound of the
         # optimum holds whatever parameters it was found at.
         rounded = certificate_of(params)
         dual = max(certificate.dual, rounded.dual)
         certificate = dataclasses.replace(rounded, dual=dual, how=certificate.how)
-    history = history_of(result).until_settled()
+    history, why = history_of(result).until_settled(), ""
     ending: Ending = "certified" if certificate.relative_gap <= tol else "stuck"
     if result.stopped_by_callback:
         ending = "stopped"
-    outcome = proof_sentence(ending, certificate, tol, newton_words(len(history)), "")
+    if ending == "stuck":
+        data = Data(examples.x, examples.labels, examples.weight, scaling)
+        accuracy = float(history.accuracy[-1]) if len(history) else 0.0
+        short = Shortfall(ending, certificate, params, accuracy, certificate.primal - exact_primal)
+        why = why_short(short, tol, data, "")
+    outcome = proof_sentence(ending, certificate, tol, newton_words(len(history)), why)
     return ToOptimum(params, history, outcome, certificate), exact_params
 
 
@@ -244,8 +255,12 @@ def account_of(
     words = f"{solved.passes} passes over the data"
     why = ""
     if solved.ending in ("out_of_steps", "stuck"):
-        variance = float(descent.basis.variances[0])
-        why = why_short(solved, tol, descent.data, descent.dtype, variance, most_passes)
+        accuracy = solved.rounds[-1].accuracy if solved.rounds else 0.0
+        short = Shortfall(
+            solved.ending, solved.certificate, solved.params, accuracy, solved.rounding
+        )
+        more = f"Allow more than {most_passes} passes (solver=solvers.LBFGS(passes=...))"
+        why = why_short(short, tol, descent.data, more)
     outcome = proof_sentence(solved.ending, solved.certificate, tol, words, why)
     return ToOptimum(
         solved.params, history_of_rounds(solved.rounds, seen), outcome, solved.certificate

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxlin.certificates.certificate import Certificate
+from jaxlin.linear import LinearParams
 from jaxlin.outcomes import Outcome
-from jaxlin.solvers.optimum.certifying import Ending, Solved
+from jaxlin.solvers.optimum.certifying import Ending
 from jaxlin.solvers.optimum.passes import Data
 
-# Standard deviations so many times apart make a fit slow.
+# A standard deviation so many times the others makes a fit slow.
 _BADLY_SCALED = 1e3
 # Beside a loss that is about 1 at zero weights.
 _SMALL = 0.1
@@ -51,29 +52,49 @@ def proof_sentence(
     return Outcome(f"{start} ({words}): {proved}.{why}", kind="out_of_steps")
 
 
-def why_short(
-    solved: Solved, tol: float, data: Data, dtype: Any, variance: float, most_passes: int
-) -> str:
+class Shortfall(NamedTuple):
+    """A fit that ended before it was where it was to get.
+
+    Attributes:
+      ending: how.
+      certificate: of its parameters.
+      params: in their dtype.
+      accuracy: on its rows.
+      rounding: what the objective of the parameters is above that of those before they were
+        rounded to their dtype.
+    """
+
+    ending: Ending
+    certificate: Certificate
+    params: LinearParams
+    accuracy: float
+    rounding: float
+
+
+def why_short(short: Shortfall, tol: float, data: Data, more: str) -> str:
     """The likeliest cause, with its numbers, and what to do.
 
     Args:
-      solved: where it ended.
+      short: where it ended.
       tol: that it was to reach.
       data: what was fitted.
-      dtype: of the parameters.
-      variance: the largest of the features, along any direction.
-      most_passes: that it had.
+      more: how to have more steps, as in "Allow more than 600 passes"; "" where there is no way.
     """
-    dtype, certificate = jnp.dtype(dtype), solved.certificate
+    certificate, dtype = short.certificate, short.params.W.dtype
     if certificate.primal < _NOTHING:
         return (
             f" The objective is down to {certificate.primal:.1g}: beside the rounding that a proof "
             "allows for it is 0. A larger l2 gives an optimum that can be told from 0."
         )
-    accuracy = solved.rounds[-1].accuracy if solved.rounds else 0.0
-    penalty = certificate.l2 * float(np.sum(np.square(np.asarray(solved.params.W, np.float64))))
+    if dtype != np.float64 and short.rounding >= 0.5 * certificate.gap:
+        return (
+            f" Rounding is in the way: in {dtype.name} the parameters alone leave a gap of "
+            f"about {short.rounding / certificate.primal:.1g}. Pass dtype=jnp.float64, or a larger "
+            "tol."
+        )
+    penalty = certificate.l2 * float(np.sum(np.square(np.asarray(short.params.W, np.float64))))
     loss = max(certificate.primal - penalty, 0.0)
-    if accuracy == 1.0 and max(loss, penalty) < _SMALL:
+    if short.accuracy == 1.0 and max(loss, penalty) < _SMALL:
         return (
             " The classes are separable: every example is right, the loss is down to "
             f"{loss:.2g}, and only l2 = {certificate.l2:.3g} keeps the weights from growing. A "
@@ -82,36 +103,24 @@ def why_short(
     spread = _feature_spread(data)
     if spread > _BADLY_SCALED:
         return (
-            f" The features are badly scaled: their standard deviations differ {spread:.2g}-fold. "
-            "Standardise them (scaling=jaxlin.data.Scaling.standardize(x)), which makes that 1."
+            " The features are badly scaled: the largest of their standard deviations is "
+            f"{spread:.2g} times the median. Standardise them "
+            "(scaling=jaxlin.data.Scaling.standardize(x)), which makes that 1."
         )
-    if solved.ending == "stuck":
-        floor = _rounding_floor(solved, dtype, variance)
-        if dtype == jnp.float64 or floor < 0.1 * certificate.relative_gap:
-            return " Rounding lets nothing smaller be told apart: ask for a larger tol, or more l2."
-        return (
-            f" Rounding is in the way: in {dtype.name} the parameters alone leave a gap of "
-            f"about {floor:.1g}. Pass dtype=jnp.float64, or a larger tol."
-        )
-    return (
-        f" Allow more than {most_passes} passes (solver=solvers.LBFGS(passes=...)), or a larger "
-        f"tol than {tol:.3g}, or more l2."
-    )
+    if short.ending == "stuck":
+        return " Rounding lets nothing smaller be told apart: ask for a larger tol, or more l2."
+    ask = f"{more}, or ask" if more else "Ask"
+    return f" {ask} for a larger tol than {tol:.3g}, or more l2."
 
 
 def _feature_spread(data: Data) -> float:
-    """The largest standard deviation of a feature over the smallest that is not 0."""
+    """The largest standard deviation of a feature over the median of those that are not 0.
+
+    Not over the smallest: features that hardly vary, such as an image's corners, are left to l2
+    and slow nothing.
+    """
     rows = np.linspace(0, data.x.shape[0] - 1, min(data.x.shape[0], 4096)).astype(np.int64)
     x = np.asarray(data.prepared(data.x[rows], jnp.float32), np.float64)
     deviations = x.std(axis=0)
     seen = deviations[deviations > 0.0]
-    return float(seen.max() / seen.min()) if len(seen) and seen.min() > 0.0 else 1.0
-
-
-def _rounding_floor(solved: Solved, dtype: Any, variance: float) -> float:
-    """The gap, over the objective, that rounding the parameters to their dtype makes."""
-    eps = float(jnp.finfo(dtype).eps)
-    W = np.asarray(solved.params.W, np.float64)
-    curvature = variance + 2.0 * solved.certificate.l2
-    slope = 0.5 * eps * curvature * float(np.sqrt(np.sum(W * W)))
-    return slope**2 / (4.0 * solved.certificate.l2 * max(solved.certificate.primal, 1e-300))
+    return float(seen.max() / np.median(seen)) if len(seen) else 1.0

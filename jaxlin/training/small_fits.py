@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +19,19 @@ from jaxlin.data.scaling import Scaling
 from jaxlin.linear import LinearParams
 from jaxlin.losses import Loss
 from jaxlin.solvers.base import Evaluation, Examples
-from jaxlin.solvers.lbfgs import LBFGS
 from jaxlin.solvers.optimum.at_once import equal_parts, models_at_once
-from jaxlin.solvers.optimum.certifying import Ending, Round, Solved
+from jaxlin.solvers.optimum.certifying import Ending, Round
 from jaxlin.solvers.optimum.passes import Data
 from jaxlin.solvers.optimum.reduced import Rows, reduced, seen_by_model
 from jaxlin.solvers.optimum.small import MOST_STEPS, SmallProblems
 from jaxlin.solvers.optimum.standings import Standing, together_at
 from jaxlin.training.listening import Listener
-from jaxlin.training.proof_sentences import newton_words, proof_sentence, why_short
+from jaxlin.training.proof_sentences import (
+    Shortfall,
+    newton_words,
+    proof_sentence,
+    why_short,
+)
 from jaxlin.training.proved import ToOptimum, history_of_rounds
 
 # Numbers of the rows in their own coordinates, times the classes; and of the features.
@@ -77,7 +81,7 @@ class SmallFits:
           scaling: of the features, or None.
           dtype: of the parameters.
         """
-        data = Data(examples.x, examples.labels, examples.weight, scaling)
+        self._data = Data(examples.x, examples.labels, examples.weight, scaling)
         x = seen_by_model(np.asarray(examples.x), scaling)
         self._start, self._weight, self._dtype = start, weight, dtype
         self._num_rows = len(x)
@@ -85,7 +89,6 @@ class SmallFits:
         self._rows = reduced(
             x, np.asarray(examples.labels), weight.mean(axis=0), start.num_classes, self._has_bias
         )
-        self._fitted = Fitted(data, dtype, float(np.max(self._rows.variances)))
 
     def at(
         self, l2: list[float], tol: float, on_l2: Callable[[int, int], bool] | None = None
@@ -102,7 +105,7 @@ class SmallFits:
         seconds = (time.monotonic() - since) / len(found)
         return [
             [
-                ended_of(one, model, tol, self._fitted, [round_of(one, model, seconds)], [])
+                ended_of(one, model, tol, self._data, [round_of(one, model, seconds)], [])
                 for model in range(len(one.certificates))
             ]
             for one in found
@@ -160,30 +163,17 @@ class SmallFits:
 
         problems = self._problems(self._rows, np.zeros(1, np.int64))
         found, is_stopped = problems.rounds(l2, tol, self._start, hear)
-        return ended_of(found, 0, tol, self._fitted, rounds, listener.seen, is_stopped=is_stopped)
-
-
-class Fitted(NamedTuple):
-    """What the words about an ending need to know.
-
-    Attributes:
-      data: the rows.
-      dtype: of the parameters.
-      variance: the largest of the features, along any direction.
-    """
-
-    data: Data
-    dtype: Any
-    variance: float
+        return ended_of(found, 0, tol, self._data, rounds, listener.seen, is_stopped=is_stopped)
 
 
 def ended_of(
     standing: Standing,
     model: int,
     tol: float,
-    fitted: Fitted,
+    data: Data,
     rounds: list[Round],
     seen: list[Evaluation],
+    more: str = "Try solver=solvers.LBFGS(passes=...)",
     *,
     is_stopped: bool = False,
 ) -> ToOptimum:
@@ -193,9 +183,10 @@ def ended_of(
       standing: where all of them ended.
       model: which.
       tol: that it was to reach.
-      fitted: what it was fitted on.
+      data: what it was fitted on.
       rounds: the way there.
       seen: the validation rows after each of them.
+      more: how to have more steps, for who has run out of them; "" where there is no way.
       is_stopped: whether the user's callback ended it.
     """
     certificate, params = standing.certificates[model], params_of(standing, model)
@@ -205,10 +196,11 @@ def ended_of(
         ending = "stopped"
     elif certificate.relative_gap <= tol:
         ending = "certified"
-    solved = Solved(params, certificate, rounds[-1].passes, rounds, ending)
     why = ""
     if ending in ("stuck", "out_of_steps"):
-        why = why_short(solved, tol, fitted.data, fitted.dtype, fitted.variance, LBFGS().passes)
+        rounding = certificate.primal - float(standing.found.value[model])
+        short = Shortfall(ending, certificate, params, rounds[-1].accuracy, rounding)
+        why = why_short(short, tol, data, more)
     words = newton_words(steps)
     outcome = proof_sentence(ending, certificate, tol, words, why)
     return ToOptimum(params, history_of_rounds(rounds, seen), outcome, certificate)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import itertools
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -126,6 +130,25 @@ def test_a_score_that_would_be_nan_is_placed(
     assert "Rows are counted from row 42 of the file" in run.err
 
 
+@pytest.mark.usefixtures("tiny_blocks")
+@pytest.mark.parametrize(("blocks", "words"), [(2, "output is not complete"), (0, "nothing was")])
+def test_ctrl_c_says_whether_rows_are_out(
+    model: Path, blocks: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    all_of_them = predict._answers
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        yield from itertools.islice(all_of_them(*arguments), blocks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "_answers", interrupted)
+    monkeypatch.setattr("os._exit", sys.exit)
+    run = Run(capsys, "predict", model, make(tmp_path, "npy"))
+    assert (run.code, run.out.count("\n")) == (130, 1 + 8 * blocks if blocks else 0)
+    assert f"interrupted; {'the ' if blocks else ''}{words}" in run.err
+
+
 def save_model_of_columns(path: Path) -> None:
     """A model whose features are the columns a, b and c."""
     params = jaxlin.LinearParams(jnp.asarray(W))
@@ -148,6 +171,24 @@ def test_names_of_columns_must_be_those_of_training(
     (tmp_path / "d.csv").write_text("a,b\n1,2\n")
     run = Run(capsys, "predict", tmp_path / "m", tmp_path / "d.csv")
     assert "has 2 features, but 3 are expected" in run.err
+
+
+def test_a_line_of_names_that_are_numbers_is_no_example(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = dataclasses.replace(jaxlin.load_model(model), feature_names=("0", "1", "2"))
+    jaxlin.save_model(tmp_path / "named", named)  # as trained from a data frame of no names
+    bare = make(tmp_path, "csv")
+    (tmp_path / "head.csv").write_text("0,1,2\n" + bare.read_text())
+    told = [
+        Run(capsys, "predict", tmp_path / "named", path).out
+        for path in (bare, tmp_path / "head.csv")
+    ]
+    assert told[0].count("\n") == 1 + N
+    assert told[0] == told[1]
+    (tmp_path / "head.csv").write_text("1,0,2\n" + bare.read_text())
+    run = Run(capsys, "predict", tmp_path / "named", tmp_path / "head.csv")
+    assert (run.code, "must be '0', got '1'" in run.err) == (2, True)
 
 
 def test_of_columns_that_the_model_does_not_know_nothing_is_asked(

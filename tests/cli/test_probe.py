@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from command_line import Run
+from pyarrow import parquet
+from safetensors.numpy import save_file
 from sweep_problem import clouds
 
 import jaxlin
+from jaxlin import DataFormatError, data
 from jaxlin.cli.main import main
 from jaxlin.cli.probe_data import load_problem
 from jaxlin.cli.probe_files import SOURCES
+from jaxlin.probe import Problem
 from jaxlin.probe.leaks import of_the_split
 
 # With a test file as well: 240 rows to train on, as in the tests of the library.
@@ -158,6 +163,19 @@ def test_groups_stay_together(folder: Path, capsys: pytest.CaptureFixture[str]) 
     guessed = [line.split(",")[1] for line in run.out.splitlines()[1:]]
     assert np.mean([a == f"k{b}" for a, b in zip(guessed, labels, strict=True)]) > 0.7
     assert Run(capsys, "evaluate", "probe.safetensors", "t.csv", "--label-column", "kind").code == 0
+    # Beside lists of features a column of groups is none of these, and may be text.
+    for name, some in (("lists", slice(0, 250)), ("apart", slice(250, 300)), ("twice", slice(99))):
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(x[some].ravel()), 8)
+        patients = [f"p{group}" for group in groups[some]]
+        columns = {"x": vectors, "patient": patients, "y": labels[some]}
+        parquet.write_table(pa.table(columns), f"{name}.parquet")
+    one = problem_of("lists.parquet", groups="patient", test=["apart.parquet"])
+    assert one.num_groups == 25
+    assert one.train.rows is not None
+    assert one.validation.rows is not None
+    assert not set(one.train.rows // 10) & set(one.validation.rows // 10)
+    with pytest.raises(DataFormatError, match="have 10 in common, 'p0' for one"):
+        problem_of("lists.parquet", groups="patient", test=["twice.parquet"])
     run = Run(capsys, "probe", "t.csv", "--label-column", "kind", "--groups", "nobody")
     assert run.code == 2
     assert "'nobody' must be an .npy file, or a column" in run.err
@@ -198,10 +216,17 @@ def test_a_class_that_validation_and_test_lack_is_told(
         (("train.npy",), "has no labels: give the file"),
         (("train.npz", "train.npz"), "given twice"),
         (("train.npz", "--test", "other.npz", "--test", "train.npz"), "once for each file"),
-        (("train.npz", "--test-labels", "other-labels.npy"), "--test-labels belongs to --test"),
+        (("train.npz", "--test-labels", "other-labels.npy"), "--test-labels is of no use for"),
+        (
+            ("train.npy", "--labels", "train-labels.npy", "--test-labels", "other-labels.npy"),
+            "test_labels belongs to test, which was not given, and train.npy has no test examples",
+        ),
+        (("train.npz", "--validation-labels", "y.npy"), "belongs to --validation"),
         (("train.npz", "other.npz"), "has 60 examples, and train.npz has 300 labels"),
         (("train.npz", "--l2", "0"), "not a number above 0"),
-        (("train.npz", "--l2", "1e-3", "--C", "1"), "--l2 and --C exclude each other"),
+        (("train.npz", "--l2", "1e-3", "--C", "1"), "--l2 and --C say the same"),
+        (("train.npz", "--C", "1", "--alpha", "1"), "--C and --alpha say the same"),
+        (("train.npz", "--alpha", "0"), "not a number above 0"),
         (("train.npz", "--validation-share", "0"), "nothing can be chosen"),
         (("train.npz", "--validation-share", "1.5"), "neither a share below 1"),
         (("train.npz", "--validation-share", "400"), "--validation-share is 400"),
@@ -282,20 +307,29 @@ def test_a_replay_is_told_where_its_files_are_now(
     assert run.code == 0, run.err
     assert "the same as probe.json in all" in " ".join(run.out.split())
     assert record_of("replay.json")["replay"]["differs"] == []
+    # What the page of a replay says.
+    run = Run(capsys, "probe", "--replay", "replay.json", "--no-page")
+    assert run.code == 0, run.err
+    assert record_of("replay-again.json")["replay"]["of"] == "replay.json"
     run = Run(capsys, "probe", *now, "--groups", "g.npy", "--replay", "probe.json")
     assert run.code == 2
     assert "--groups names what has moved" in run.err
+
+
+def problem_of(*features: str, **given: Any) -> Problem:
+    """What is made of files, without a probe."""
+    usual = {"validation": [], "test": [], "validation_share": 0.2, "test_share": 0.25}
+    sources = {**dict.fromkeys(SOURCES), "features": list(features), **usual, **given}
+    return load_problem(sources, 0, "float32")[0]
 
 
 def test_the_only_example_of_a_class_is_trained_on(folder: Path) -> None:
     x, labels = clouds()
     labels[:2] = 3, 4
     np.savez("rare.npz", x=x, y=labels)
-    sources = dict.fromkeys(SOURCES) | {"features": ["rare.npz"], "validation": [], "test": []}
-    shares = {"validation_share": 0.2, "test_share": 0.25}
-    problem, _ = load_problem({**sources, **shares}, 0, "float32")
+    problem = problem_of("rare.npz")
     assert np.bincount(problem.train.labels)[3:].tolist() == [1, 1]
-    told = [one["message"] for one in of_the_split(problem)]
+    told = [one["message"] for one in of_the_split(problem, bias=True)]
     assert "Only one training example of classes 3, 4." in told
 
 
@@ -330,6 +364,21 @@ def test_ctrl_c_writes_nothing(
     assert not Path("probe.json").exists()
 
 
+def test_ctrl_c_between_two_files_does_not_say_that_nothing_was_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxlin.cli.probe.replacing", interrupted)
+    monkeypatch.setattr("os._exit", sys.exit)
+    run = Run(capsys, "probe", "train.npz", *TESTED)
+    assert run.code == 130
+    assert "interrupted; the output is not complete" in run.err
+    assert Path("probe.safetensors").exists()
+    assert not Path("probe.json").exists()
+
+
 def test_no_output_takes_the_place_of_an_input(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -354,3 +403,69 @@ def test_files_of_their_own_that_share_a_group_are_refused(
     assert run.code == 2
     assert "features and test are files of their own that have 2 in common, 8 for one" in run.err
     assert not Path("probe.json").exists()
+
+
+def test_files_of_several_kinds_go_together(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, labels = clouds()
+    other, _ = clouds(60, seed=1)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 8)
+    parquet.write_table(pa.table({"emb": lists, "label": labels}), "lists.parquet")
+    save_file({"embeddings": x, "labels": labels}, "train.safetensors")
+    save_file({"x": other}, "other.safetensors")
+    save_file({"layer1": x, "layer2": -x, "y": labels}, "two.safetensors")
+    one = problem_of("train.npy", "train.npz", labels="train-labels.npy")
+    assert [block.name for block in one.blocks] == ["train.npy", "train.npz"]
+    one = problem_of("lists.parquet", "train.npy", label_column="label")
+    np.testing.assert_array_equal(one.blocks[0].first, one.blocks[1].first)
+    for test in ("other.npy", "other.safetensors"):
+        for features in ("train.safetensors", "lists.parquet"):
+            one = problem_of(features, test=[test], test_labels="other-labels.npy")
+            assert one.test is not None
+            np.testing.assert_array_equal(one.blocks[0].arrays["test"], other)
+    given = ("--test", "other.npy", "--test-labels", "other-labels.npy")
+    run = Run(capsys, "probe", "two.safetensors", *given)
+    assert run.code == 2
+    assert "other.npy: has one set of features, and two.safetensors has 2" in run.err
+    one = problem_of("two.safetensors", layer="layer2", test=["other.npy"],
+                     test_labels="other-labels.npy")  # fmt: skip
+    assert (one.blocks[0].first == -x).all()
+
+
+def test_labels_of_a_files_own_test_examples_may_be_in_another(folder: Path) -> None:
+    x, labels = clouds()
+    other, of_other = clouds(60, seed=1)
+    save_file({"x_train": x, "x_test": other, "kind": labels}, "both.safetensors")
+    with pytest.raises(DataFormatError, match=r"give them with --test-labels FILE"):
+        problem_of("both.safetensors", label_column="kind")
+    for given in ({"labels": "train-labels.npy", "layer": "x"}, {"label_column": "kind"}):
+        one = problem_of("both.safetensors", test_labels="other-labels.npy", **given)
+        assert one.test is not None
+        assert one.test.came == "the data's own"
+        np.testing.assert_array_equal(one.test.labels, of_other)
+    loaded = data.load("both.safetensors", label_column="kind", test_labels="other-labels.npy")
+    assert loaded.test is not None
+    np.testing.assert_array_equal(loaded.test.labels, of_other)
+    with pytest.raises(DataFormatError, match=r"an .npy file of them: test_labels"):
+        data.load("both.safetensors", label_column="kind")
+    save_file({"x_train": x, "x_test": other, "y": labels, "y_test": of_other}, "all.safetensors")
+    with pytest.raises(DataFormatError, match=r"leave test_labels \(--test-labels\) away"):
+        problem_of("all.safetensors", test_labels="other-labels.npy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train.npz", "--labels", "y.npy"), "--labels is of no use for train.npz, which is read"),
+        (("train.npz", "--layer", "a", "--test", "other.npz"), "--layer is of no use for train"),
+        (("train.npy", "--label-column", "kind"), "--label-column is of no use for train.npy"),
+        (("train.npz", "--test", "other.npz", "--test-labels", "y"), "--test-labels is of no use"),
+    ],
+)
+def test_an_option_that_no_file_takes_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    run = Run(capsys, "probe", *arguments)
+    assert run.code == 2
+    assert words in run.err

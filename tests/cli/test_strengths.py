@@ -6,6 +6,7 @@ import csv
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +98,8 @@ def test_a_sweep_is_told_on_the_scale_that_it_was_given_on(
         (["sweep", "--C", "0,1"], "--C"),
         (["sweep", "--C", "1", "--l2", "1e-6:1e-1:6"], "--l2 and --C"),
         (["sweep", "--alpha", "1e-4,1e-3"], "one against the rest"),
+        (["probe", "--alpha", "1e-4,1e-3", "--no-page"], "Take --C, or l2 = 5e-05"),
+        (["probe", "--C", "1", "--loss", "svm", "--no-page"], "Take --loss crammer-singer, or l2"),
         (["sweep", "--C", "1", "--loss", "softmax,svm"], "no C has the optimum of WestonWatkins"),
         (["sweep", "--C", "1:9:1000", "--learning-rate", "1:9:1000"], "1,000,000 settings"),
     ],
@@ -113,14 +116,40 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert os.listdir() == ["d.npz"]
 
 
-@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_probe_takes_all_three(
+    source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def no_run(problem: Any, settings: Any, tell: Any) -> None:
+        asked.append(settings)
+        raise jaxlin.InputError("enough")
+
+    monkeypatch.setattr("jaxlin.cli.probe.run", no_run)
+    shares = ("--test-share", 0, "--validation-share", 0.5)
+    told = {}
+    for option, values in (("--l2", "1e-3,1e-2"), ("--alpha", "1e-3,1e-2"), ("--C", "1,2")):
+        run = Run(capsys, "probe", source, option, values, *shares)
+        assert run.code == 2
+        assert "enough" in run.err
+        told[option] = run.err
+    of_l2, of_alpha, of_C = asked
+    assert of_l2 == of_alpha
+    assert (of_l2.l2, of_l2.C, of_C.l2, of_C.C) == ((1e-3, 1e-2), None, None, (1.0, 2.0))
+    assert "is l2" not in told["--l2"]
+    assert "alpha = 0.001 to 0.01 is l2 = 0.001 to 0.01 for 24 examples" in told["--alpha"]
+    assert "C = 1 to 2 is l2 = 0.04167 to 0.02083 for 24 examples" in told["--C"]
+
+
+@pytest.mark.parametrize("command", ["train", "sweep", "probe"])
 def test_the_help_has_the_three_of_them(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(capsys, command, "--help")
     words = " ".join(run.out.split())
     for option in ("--l2", "--C", "--alpha"):
         assert f" {option} " in words
     assert "two classes 1/(C N), but 1/(2 C N) with crammer-singer" in words
-    assert "[default: 0.0001]" in words or "[default: 1e-6:1e-1:6]" in words
+    default = {"train": "[default: 0.0001]", "sweep": "[default: 1e-6:1e-1:6]"}
+    assert default.get(command, "Values to try instead of the protocol's") in words
 
 
 def test_a_C_that_is_two_l2s_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

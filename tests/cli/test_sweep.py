@@ -89,15 +89,19 @@ def test_folds_a_table_and_a_picture_without_asking_for_them(
 def test_losses_optimisers_and_settings_that_diverge(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--no-picture", "--scaling", "none", "--l2", "0", *FEW)
-    found = sweep(capsys, source, *options, "--loss", "svm", "--optimizer", "sgd,adam")
+    options = ("--no-picture", "--scaling", "none", *FEW)
+    found = sweep(capsys, source, *options, "--l2", "0,1000", "--loss", "svm", "--optimizer",
+                  "sgd,adam")  # fmt: skip
     table = found["table"]
-    assert table["loss"] == ["svm"] * 2
-    assert table["optimizer"] == ["sgd", "adam"]
-    # Each has the learning rate that train would have taken.
-    assert table["learning_rate"][0] != table["learning_rate"][1] == 0.01
+    assert table["loss"] == ["svm"] * 4
+    assert table["optimizer"] == ["sgd", "sgd", "adam", "adam"]
+    # Each has the learning rate that train would have taken, or that its l2 can take.
+    assert table["learning_rate"][0] > table["learning_rate"][1] == 0.5 / 1000
+    assert table["learning_rate"][2:] == [0.01, 0.01]
+    assert "diverged" not in table["outcome"]
     assert "learning_rate" not in found["grid"]
-    assert found["edges"] == {}
+    assert set(found["edges"]) <= {"l2"}
+    options = (*options, "--l2", "0")
     found = sweep(capsys, source, *options, "--loss", "squared-svm", "--optimizer", "sgd",
                   "--learning-rate", "1e-6,1e9")  # fmt: skip
     assert found["table"]["outcome"][1] == "diverged"

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -114,6 +115,11 @@ def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path: Path) -> None:
 )
 def test_a_bad_npy_is_refused_before_anything_is_allocated(tmp_path: Path, content: bytes) -> None:
     refused(write(tmp_path, "d.npy", content))
+
+
+def test_an_npy_of_bfloat16_has_lost_its_name(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", X.astype(ml_dtypes.bfloat16))
+    assert "bfloat16, it seems. Save it as x.astype(np.float32)" in refused(tmp_path / "d.npy")
 
 
 def test_npy_with_labels_in_another(tmp_path: Path) -> None:
@@ -335,6 +341,12 @@ def test_no_cut_and_no_flipped_byte_leads_to_anything_but_an_answer_or_a_refusal
 def test_a_folder_and_a_file_of_no_known_kind_are_refused(tmp_path: Path) -> None:
     assert "without IDX files" in refused(tmp_path)
     assert "no kind that is known" in refused(write(tmp_path, "d", b"hello"))
+    with zipfile.ZipFile(tmp_path / "feats.pt", "w") as archive:  # as torch.save writes
+        archive.writestr("feats/data.pkl", b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n.")
+        archive.writestr("feats/data/0", bytes(64))
+    assert "is PyTorch's own, a pickle" in refused(tmp_path / "feats.pt")
+    old = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
+    assert "is PyTorch's own, a pickle" in refused(write(tmp_path, "old.pt", old))
 
 
 def test_an_option_for_another_kind_of_file_is_refused(tmp_path: Path) -> None:

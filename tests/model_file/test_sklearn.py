@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import jaxlin
 from jaxlin import Model
+from jaxlin.sklearn import LinearClassifier, LinearClassifierCV, MinibatchClassifier
 
 X, CODES = blobs()
 NAMES = np.array(["dog", "cat", "eel"])[CODES]
@@ -48,7 +49,7 @@ def differences(scores: np.ndarray) -> np.ndarray:
     return scores[:, 1:] - scores[:, :1]
 
 
-def agree(ours: Model, fitted: Any, x: np.ndarray) -> None:
+def agree(ours: Model, fitted: Any, x: Any) -> None:
     """The same decisions, whichever side they come from; classes as `fitted` sorts them."""
     order = np.argsort(ours.classes)
     wanted = decisions(fitted, x)
@@ -161,6 +162,36 @@ def test_a_fitted_classifier_becomes_a_model_that_decides_alike(
     if ours.loss == "softmax_cross_entropy":
         shares = softmax(ours.scores(x), axis=1)
         np.testing.assert_allclose(shares, fitted.predict_proba(x), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "num_classes", "told"),
+    [
+        (LinearClassifier(l2=1e-2), 2, ("softmax_cross_entropy", None, 1e-2)),
+        (LinearClassifier(C=1.0, fit_intercept=False), 2, ("softmax_cross_entropy", None, None)),
+        (LinearClassifierCV(l2s=[1e-3, 1e-2], cv=2), 3, ("softmax_cross_entropy", None, None)),
+        (
+            MinibatchClassifier("squared_svm", l2=1e-3, epochs=2),
+            3,
+            ("squared_weston_watkins_hinge", 1.0, 1e-3),
+        ),
+    ],
+    ids=str,
+)
+def test_our_own_estimators_become_models_that_decide_alike(
+    estimator: Any, num_classes: int, told: tuple[Any, ...]
+) -> None:
+    part = TWO if num_classes == 2 else slice(None)
+    x, labels = pd.DataFrame(X[part], columns=[f"f{i}" for i in range(D)]), NAMES[part]
+    fitted = fresh(estimator).fit(x, labels)
+    ours = Model.from_sklearn(fitted)
+    agree(ours, fitted, x)
+    loss, margin, l2 = told
+    assert (ours.loss, ours.margin) == (loss, margin)
+    assert ours.l2 == (fitted.l2_ if l2 is None else l2)
+    assert ours.classes == tuple(fitted.classes_.tolist())
+    assert ours.feature_names == tuple(x.columns)
+    assert (ours.params.b is None) == (not estimator.fit_intercept)
 
 
 def test_the_one_row_of_two_classes_is_shared_out_evenly() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from probe_problem import settings, small_problem
@@ -10,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from jaxlin.probe.few_shot import draws_of, few_shot
 from jaxlin.probe.selecting import select
 from jaxlin.scales import C_of_l2
+from jaxlin.sweeps import sweep_subsets
 
 
 def test_draws_are_seeded_balanced_and_nested() -> None:
@@ -65,11 +68,20 @@ def test_each_draw_has_its_own_sweep() -> None:
         assert row["judged_on"] == "test"
 
 
-def test_a_c_is_another_l2_for_each_size() -> None:
+def test_a_c_is_another_l2_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = small_problem()
-    asked = settings(l2=None, C=(0.1, 1.0), keeps="C", few_shot=(2, 8), repeats=1)
+    asked = settings(l2=None, C=(0.1, 1.0), keeps="C", few_shot=(2, 8), repeats=1,
+                     certified_from=0.03, passes=500, passes_below=7)  # fmt: skip
     chosen = select(problem.blocks[0], problem, asked, lambda words: None)
+    limits = []
+
+    def recorded(*arrays: Any, **options: Any) -> Any:
+        limits.append(list(zip(options["l2"], options["passes"], strict=True)))
+        return sweep_subsets(*arrays, **options)
+
+    monkeypatch.setattr("jaxlin.probe.few_shot.sweep_subsets", recorded)
     told = few_shot(problem.blocks[0], problem, asked, chosen, lambda words: None)
+    assert [[most for _, most in some] for some in limits] == [[500, 500], [500, 7]]
     assert (told["l2"], told["C"]) == (None, [0.1, 1.0])
     for draw in told["draws"]:
         found = C_of_l2(draw["l2"], num_examples=draw["examples"], num_classes=3)

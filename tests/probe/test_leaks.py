@@ -25,7 +25,7 @@ def said(x: np.ndarray, test: np.ndarray | None = None) -> dict[str, str]:
 
 def test_clean_splits_say_nothing() -> None:
     assert said(X) == {}
-    assert of_the_split(problem(X)) == []
+    assert of_the_split(problem(X), bias=True) == []
 
 
 def test_test_rows_that_were_trained_on_are_named() -> None:
@@ -54,7 +54,10 @@ def test_missing_and_lonely_classes_and_no_test_are_told() -> None:
     labels[0] = 2
     train, validation = Part(labels[:50], "main", np.arange(50)), Part(labels[50:], "main", None)
     one = Problem((Block("b", {"main": X}),), ("a", "<b>", "c\n"), train, validation)
-    told = of_the_split(one)
+    told = of_the_split(one, bias=True)
     assert [one["kind"] for one in told] == ["no_test", "missing_class", "one_example"]
     assert "classes '<b>', 'c\\n': such classes have no say" in told[1]["message"]
     assert "class 'c\\n'" in told[2]["message"]
+    one = Problem(one.blocks, (*one.classes, "unseen"), train, validation)
+    for bias, words in ((True, "are never predicted"), (False, "are predicted all the same")):
+        assert words in of_the_split(one, bias=bias)[1]["message"]

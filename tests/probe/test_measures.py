@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import math
+import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn import metrics
 
 from jaxlin.certificates import Certificate
-from jaxlin.probe.measures import certain, means_over_classes, measure, probabilities_of
+from jaxlin.probe import judging
+from jaxlin.probe.judging import judged
+from jaxlin.probe.measures import certain, means_over_classes, measure
 from jaxlin.probe.mistakes import confident_mistakes
 from jaxlin.probe.pixels import image, templates
 from jaxlin.probe.problem import Block, Part
@@ -25,7 +30,7 @@ def some_scores(n: int = 200, num_classes: int = 7) -> tuple[np.ndarray, np.ndar
 
 def test_measures_are_what_loops_give() -> None:
     scores, labels = some_scores()
-    told = measure(scores, labels)
+    told = measure(judged(scores, labels))
     right, in_top, log_loss = 0, 0, 0.0
     bins = [[0, 0.0, 0] for _ in range(15)]
     for row, label in zip(scores.astype(np.float64), labels, strict=True):
@@ -65,7 +70,7 @@ def test_measures_are_what_loops_give() -> None:
 def test_classes_that_do_not_occur_count_for_nothing() -> None:
     scores, labels = some_scores()
     there = labels < 3
-    told = measure(scores[there], labels[there])
+    told = measure(judged(scores[there], labels[there]))
     rows = told["classes"]
     assert [row["examples"] for row in rows[3:]] == [0, 0, 0, 0]
     assert all(row["accuracy"] is None for row in rows[3:])
@@ -76,24 +81,54 @@ def test_classes_that_do_not_occur_count_for_nothing() -> None:
 
 
 def test_one_row_and_scores_of_any_size_are_measured() -> None:
-    told = measure(np.array([[1e30, -1e30]], np.float32), np.array([0]))
+    told = measure(judged(np.array([[1e30, -1e30]], np.float32), np.array([0])))
     assert (told["accuracy"], told["calibration_error"], told["top_k"]) == (1.0, 0.0, None)
     # Beyond what a probability can be: its logarithm is known all the same.
-    told = measure(np.array([[1e30, -1e30]], np.float32), np.array([1]))
+    told = measure(judged(np.array([[1e30, -1e30]], np.float32), np.array([1])))
     assert told["log_loss"] == pytest.approx(2e30)
 
 
 def test_of_equal_scores_the_lowest_class_is_first_in_the_top_as_well() -> None:
-    told = measure(np.zeros((14, 7)), np.repeat(np.arange(7), 2))
+    told = measure(judged(np.zeros((14, 7)), np.repeat(np.arange(7), 2)))
     assert told["accuracy"] == 1 / 7
     assert told["top_k"] == {"k": 5, "accuracy": 5 / 7}
 
 
 def test_many_classes_have_pairs_and_no_table() -> None:
     scores, labels = some_scores(300, 101)
-    confusion = measure(scores, labels)["confusion"]
+    confusion = measure(judged(scores, labels))["confusion"]
     assert confusion["counts"] is None
     assert 0 < len(confusion["pairs"]) <= 200
+
+
+def test_blocks_of_rows_say_what_all_say_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, labels = some_scores(50, 9)
+    at_once = judged(scores, labels)
+    monkeypatch.setattr(judging, "_BLOCK_NUMBERS", 9 * 8)  # six blocks of 8 rows, and 2 rows
+    by_blocks = judged(scores, labels)
+    for one, other in zip(at_once, by_blocks, strict=True):
+        np.testing.assert_array_equal(one, other)
+    wide = scores.astype(np.float64)
+    log_p = np.log(softmax(wide, axis=1)[np.arange(50), labels])
+    np.testing.assert_allclose(by_blocks.log_loss, -log_p, rtol=1e-12)
+    np.testing.assert_allclose(by_blocks.confidence, softmax(wide, axis=1).max(axis=1), rtol=1e-14)
+    assert (by_blocks.place == (wide > wide[np.arange(50), labels][:, None]).sum(axis=1)).all()
+
+
+def test_many_classes_take_no_more_memory_than_a_block() -> None:
+    scores, labels = some_scores(2000, 3000)  # 24 MB; a confusion matrix would take 72 MB
+    tracemalloc.start()
+    try:
+        told = measure(judged(scores, labels))
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
+    wrong = np.flatnonzero(scores.argmax(axis=1) != labels)
+    pairs = Counter(zip(labels[wrong], scores.argmax(axis=1)[wrong], strict=True))
+    most = [count for _, count in pairs.most_common(200)]
+    assert [pair["count"] for pair in told["confusion"]["pairs"]] == most
+    for pair in told["confusion"]["pairs"]:
+        assert pairs[pair["true"], pair["predicted"]] == pair["count"]
 
 
 def test_the_most_confident_mistakes_come_first_with_their_pictures() -> None:
@@ -101,17 +136,21 @@ def test_the_most_confident_mistakes_come_first_with_their_pictures() -> None:
     x = np.random.default_rng(1).integers(0, 17, (80, 6)).astype(np.uint8)
     part = Part(labels.astype(np.int32), "main", np.arange(40, 80))
     block = Block("b", {"main": x}, image_shape=(2, 3))
-    told = confident_mistakes(scores, block, part, 5)
-    confidence = probabilities_of(scores).max(axis=1)
+    told = confident_mistakes(judged(scores, labels), block, part, 5)
+    probabilities = softmax(scores.astype(np.float64), axis=1)
+    confidence = probabilities.max(axis=1)
     wrong = np.flatnonzero(scores.argmax(axis=1) != labels)
-    assert [one["confidence"] for one in told] == sorted(confidence[wrong], reverse=True)[:5]
+    highest = sorted(confidence[wrong], reverse=True)[:5]
+    assert [one["confidence"] for one in told] == pytest.approx(highest, rel=1e-14)
     first = told[0]
+    of_true = probabilities[first["row"], first["true"]]
+    assert first["true_probability"] == pytest.approx(of_true, rel=1e-12)
     assert first["true"] == labels[first["row"]] != first["predicted"]
     assert first["file_row"] == first["row"] + 40
     pixels = np.frombuffer(base64.b64decode(first["image"]["pixels"]), np.uint8)
     shown = x[[one["file_row"] for one in told]]
     np.testing.assert_array_equal(pixels, np.rint(255.0 * shown[0] / shown.max()))
-    assert confident_mistakes(np.eye(7)[labels], block, part, 5) == []
+    assert confident_mistakes(judged(np.eye(7)[labels], labels), block, part, 5) == []
 
 
 def test_large_images_are_made_smaller_and_templates_are_centred() -> None:

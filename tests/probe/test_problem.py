@@ -12,6 +12,7 @@ import pytest
 from jaxlin import DataFormatError, InputError
 from jaxlin.probe import Block, Part, Problem
 from jaxlin.probe.baselines import class_means, majority, nearest_mean
+from jaxlin.probe.leaks import duplicates
 from jaxlin.probe.problem import normalized
 from jaxlin.probe.selecting import make_scaling
 
@@ -33,6 +34,13 @@ def test_parts_are_gathered_one_after_the_other(
     assert max(len(piece) for piece in block.pieces(parts[0])) == 3
     unit = block.gather(*parts, dtype="float32", normalize=True)
     np.testing.assert_allclose(np.linalg.norm(np.asarray(unit), axis=1), 1.0, rtol=1e-6)
+    some = np.array([11, 0, 6, 7])
+    for gathered, normalize in ((x, False), (unit, True)):
+        later = block.rows(*parts, dtype="float32", normalize=normalize)
+        assert (later.shape, later.dtype) == (gathered.shape, gathered.dtype)
+        np.testing.assert_array_equal(later[some], np.asarray(gathered)[some])
+        np.testing.assert_array_equal(later[5:99], gathered[5:])
+    assert block.rows(parts[0]).dtype == np.float64
 
 
 @pytest.mark.parametrize(
@@ -123,3 +131,5 @@ def test_a_memory_map_that_shrinks_is_refused_and_not_touched(tmp_path: Path) ->
     os.truncate(path, 8192)
     with pytest.raises(DataFormatError, match="cut short"):
         problem.blocks[0].gather(problem.train, dtype=np.float32)
+    with pytest.raises(DataFormatError, match="cut short"):
+        duplicates(problem, problem.blocks[0], 0)

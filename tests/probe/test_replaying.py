@@ -42,6 +42,21 @@ def test_what_differs_is_told(record: dict[str, Any]) -> None:
     ]  # fmt: skip
 
 
+def test_each_of_several_test_files_is_compared(record: dict[str, Any]) -> None:
+    def with_files(*sums: str) -> dict[str, Any]:
+        files = [{"role": "test", "block": None, "sha256": one} for one in sums]
+        labels = {"role": "test_labels", "block": None, "sha256": "5"}
+        return {**record, "data": {"files": [*files, labels]}}
+
+    for was, is_, what in (
+        (("1", "2"), ("3", "2"), ["data.test[0].sha256"]),
+        (("1", "2"), ("1", "2"), []),
+        (("1",), ("2",), ["data.test[None].sha256"]),
+    ):
+        told = comparison(with_files(*was), with_files(*is_), "r.json")
+        assert [one["what"] for one in told["differs"]] == what
+
+
 def test_a_record_that_may_be_anything_is_compared_all_the_same(record: dict[str, Any]) -> None:
     for blocks in ([], [None], [{"best": 3, "grid": []}], [{"best": {"l2": "x"}}]):
         told = comparison({**record, "blocks": blocks, "data": {"files": [4]}}, record, "r.json")

@@ -34,7 +34,11 @@ def test_every_protocol_has_the_values_that_its_source_states() -> None:
 def test_values_of_ones_own_are_all_tried_whatever_the_protocols_way() -> None:
     settings = PROTOCOLS["clip"].settings(l2=(1e-3, 1e-2))
     assert (settings.l2, settings.C, settings.search) == ((1e-3, 1e-2), None, "grid")
-    assert PROTOCOLS["jaxlin"].settings(C=(1.0,), tol=None).tol == 1e-3
+    assert settings.keeps == "l2"
+    own = PROTOCOLS["jaxlin"].settings(C=(1.0,), tol=None)
+    assert (own.tol, own.keeps) == (1e-3, "C")
+    assert "keeps C" in PROTOCOLS["jaxlin"].sentences_of(own)[0]
+    assert PROTOCOLS["clip"].settings(C=(1.0,), keeps="l2").keeps == "l2"
 
 
 def test_c_is_translated_as_scikit_learn_has_it() -> None:

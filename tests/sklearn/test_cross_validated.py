@@ -154,9 +154,20 @@ def test_weights_of_one_change_no_score_of_an_svm(select_by: Any) -> None:
     np.testing.assert_allclose(weighted.scores_, plain.scores_, rtol=1e-5)
 
 
-def test_class_weights_are_for_the_fits_alone() -> None:
+@pytest.mark.parametrize("class_weight", ["balanced", {2: 0.0}], ids=str)
+def test_class_weights_are_for_the_fits_alone(class_weight: Any) -> None:
     some = np.flatnonzero(np.arange(len(Y)) % (1 + 2 * Y) == 0)
-    model = LinearClassifierCV(l2s=L2S, cv=3, class_weight="balanced").fit(X[some], Y[some])
-    one = LinearClassifier(l2=L2S[1], class_weight="balanced")
+    model = LinearClassifierCV(l2s=L2S, cv=3, class_weight=class_weight).fit(X[some], Y[some])
+    one = LinearClassifier(l2=L2S[1], class_weight=class_weight)
     loop = cross_val_score(one, X[some], Y[some], cv=3)
     np.testing.assert_allclose(model.scores_[:, 1], loop)
+    refit = one.set_params(l2=model.l2_).fit(X[some], Y[some])
+    np.testing.assert_array_equal(model.coef_, refit.coef_)
+
+
+@pytest.mark.usefixtures("_by_sweep")
+def test_a_sweep_too_scores_a_class_that_weighs_nothing() -> None:
+    weight = {2: 0.0}
+    model = LinearClassifierCV(l2s=L2S, cv=3, class_weight=weight).fit(X, Y)
+    np.testing.assert_allclose(model.scores_, one_by_one(3, class_weight=weight))
+    assert model.scores_.max() < 0.7

@@ -171,9 +171,15 @@ def test_sparse_indices_of_64_bits_are_taken() -> None:
 def test_sparse_features_that_would_not_fit_are_refused_with_the_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inputs, "LARGEST_DENSE_BYTES", 100)
-    with pytest.raises(InputError, match=r"it would take 288 bytes, and at most 100"):
-        LinearClassifier().fit(scipy.sparse.csr_array(X), Y)
+    monkeypatch.setattr(inputs, "LARGEST_DENSE_BYTES", 30)
+    kinds = [
+        ("float64", None, 288), ("float32", None, 144), ("float32", "float64", 288),
+        ("int32", None, 288), ("int64", "float32", 288), ("uint8", "float64", 36),
+    ]  # fmt: skip
+    for kind, dtype, size in kinds:
+        x = scipy.sparse.csr_array(np.abs(10 * X).astype(kind))
+        with pytest.raises(InputError, match=rf"it would take {size} bytes, and at most 30 "):
+            LinearClassifier(dtype=dtype).fit(x, Y)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +214,7 @@ LABELS = [
     (np.eye(2)[Y], ValueError, "1d array"),
     (None, ValueError, "requires y to be passed"),
     (pd.Series([1, pd.NA] * 6, dtype="Int64"), ValueError, "(?i)na"),
+    (np.ma.masked_array(Y, X[:, 0] > 1), InputError, "y is a masked array"),
 ]
 
 
@@ -255,6 +262,7 @@ WEIGHTS = [
     (np.where(Y, -1.0, 1.0), "must not be negative, got -1.0 at index 1"),
     (0 * ONES, "at least one non-zero"),
     (Y.astype(float), "only one class"),
+    (np.ma.masked_array(ONES, Y), "sample_weight is a masked array"),
 ]
 
 
@@ -305,6 +313,12 @@ def test_values_of_l2_are_refused(l2s: Any) -> None:
         LinearClassifierCV(l2s=l2s).fit(X, Y)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "svm"])
+def test_values_of_l2_that_repeat_are_refused_by_name(loss: str) -> None:
+    with pytest.raises(InputError, match=r"^l2s has 0\.1 twice"):
+        LinearClassifierCV(loss, l2s=[0.1, 1.0, 0.1]).fit(X, Y)
+
+
 def test_prediction_says_what_is_wrong() -> None:
     with pytest.raises(NotFittedError):
         LinearClassifier().predict(X)
@@ -340,6 +354,44 @@ def test_calibration_is_of_the_last_fit_alone() -> None:
     model.set_params(probabilities=None).fit(X, Y[::-1])
     with pytest.raises(InputError, match="no calibrated probabilities"):
         model.set_params(probabilities="calibrated").predict_proba(X)
+
+
+THREE = np.where(np.arange(12) < 3, 2, Y)
+
+
+@pytest.mark.parametrize("weight", [None, {0: 5.0, 1: 0.5}], ids=["", "class_weight"])
+@pytest.mark.parametrize(
+    ("codes", "labels"),
+    [
+        (Y, [-1, 1]), (Y, [1.0, 2.0]), (Y, [0, 10**9]), (Y, [False, True]),
+        (THREE, [1, 2, 3]), (THREE, ["a", "b", "c"]), (THREE, ["a", "bb", 10 * "c"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_calibration_is_the_same_whatever_the_labels_are(
+    codes: np.ndarray, labels: list[Any], weight: dict[int, float] | None
+) -> None:
+    x, options = X + 1.5 * np.eye(3)[codes], {"l2": 0.1, "probabilities": "calibrated"}
+    expected = LinearClassifier("squared_svm", class_weight=weight, **options).fit(x, codes)
+    named = None if weight is None else {labels[code]: value for code, value in weight.items()}
+    model = LinearClassifier("squared_svm", class_weight=named, **options)
+    model.fit(x, np.array(labels)[codes])
+    np.testing.assert_array_equal(model.predict_proba(x), expected.predict_proba(x))
+    assert model.classes_.tolist() == labels
+    temperature, other = (
+        m.calibrator_.calibrated_classifiers_[0].calibrators[0].beta_ for m in (model, expected)
+    )
+    assert temperature == other
+    assert 1e-3 < temperature < 1e3  # it is looked for between exp(-10) and exp(10)
+
+
+def test_calibrated_probabilities_are_of_the_scores_that_predict() -> None:
+    model: Any = MinibatchClassifier("squared_svm", l2=0.1, epochs=20, probabilities="calibrated")
+    model.set_params(warm_start=True).fit(X, Y).fit(X, Y)
+    beta = model.calibrator_.calibrated_classifiers_[0].calibrators[0].beta_
+    scores = model.decision_function(X)
+    expected = 1.0 / (1.0 + np.exp(-2.0 * beta * scores))
+    np.testing.assert_allclose(model.predict_proba(X)[:, 1], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("of", [Tensor, jnp.asarray], ids=["DLPack", "JAX"])

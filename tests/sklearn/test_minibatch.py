@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,15 +20,30 @@ X = (X - X.mean(axis=0)) / X.std(axis=0)
 CLASSES = [0, 1, 2]
 
 
+def relative_gap(model: MinibatchClassifier) -> float:
+    """To the optimum of iris, proved."""
+    objective = jaxlin.Objective(losses.softmax_cross_entropy, model.l2)
+    with float64_scope(True):
+        params = jaxlin.LinearParams(jnp.asarray(model.coef_), jnp.asarray(model.intercept_))
+        return jaxlin.certificates.duality_gap(objective, params, X, Y).relative_gap
+
+
 def test_fit_comes_near_the_optimum_and_predicts() -> None:
     model = MinibatchClassifier(l2=1e-2, batch_size=32).fit(X, Y)
     assert model.score(X, Y) > 0.9
     assert model.certificate_ is None
-    objective = jaxlin.Objective(losses.softmax_cross_entropy, 1e-2)
-    with float64_scope(True):
-        params = jaxlin.LinearParams(jnp.asarray(model.coef_), jnp.asarray(model.intercept_))
-        gap = jaxlin.certificates.duality_gap(objective, params, X, Y).relative_gap
-    assert gap < 0.01
+    assert relative_gap(model) < 0.01
+
+
+@pytest.mark.parametrize("l2", [0.1, 1.0, 10.0, 100.0])
+def test_a_rate_of_its_own_does_not_diverge_on_l2(l2: float) -> None:
+    whole = MinibatchClassifier(l2=l2, batch_size=32).fit(X, Y)
+    stream = MinibatchClassifier(l2=l2, batch_size=200)
+    for _ in range(60):
+        stream.partial_fit(X, Y, classes=CLASSES)
+    for model in (whole, stream):
+        assert relative_gap(model) < 5e-3
+        assert model.score(X, Y) > 0.7  # the optimum of the largest l2 has 0.81
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -55,6 +71,52 @@ def test_momentum_is_kept_between_calls() -> None:
         model.partial_fit(X, Y)
     gradient = 0.01 * jaxlin_gradient(np.zeros((3, 4)), np.zeros(3))
     np.testing.assert_allclose(fast.coef_ - slow.coef_, -0.9 * gradient, rtol=1e-9)
+
+
+def after(rows: list[int], weight: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """W with a column for b, after a step by 0.1 along some rows' weighted softmax losses."""
+    slope = np.zeros_like(W)
+    for row in rows:
+        x = np.append(X[row], 1.0)
+        scores = np.exp(W @ x)
+        slope += weight[row] * np.outer(scores / scores.sum() - np.eye(3)[Y[row]], x)
+    return W - 0.1 * slope / len(rows)
+
+
+def test_a_stream_multiplies_the_losses_of_its_rows_by_their_weights() -> None:
+    of_class = {0: 1.0, 1: 10.0, 2: 0.5}
+    own = np.where(np.arange(len(Y)) % 2, 0.1, 1.0)
+    own[:10] = 0.0
+    plain = {"learning_rate": 0.1, "momentum": 0.0, "l2": 0.0}
+    model: Any = MinibatchClassifier(class_weight=of_class, **plain)
+    weight = own * np.array([of_class[label] for label in Y])
+    W = np.zeros((3, 5))
+    for rows in ([0], [60], [61], [149], [20, 101, 3], [1, 2], [70]):
+        model.partial_fit(X[rows], Y[rows], classes=CLASSES, sample_weight=own[rows])
+        W = after(rows, weight, W)
+        np.testing.assert_allclose(model.coef_, W[:, :4], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(model.intercept_, W[:, 4], rtol=1e-9, atol=1e-12)
+    # Rows that count nothing, or next to nothing, leave a step of l2.
+    model.set_params(l2=0.5)
+    for least in (0.0, 1e-300):
+        before = model.coef_
+        model.partial_fit(X[:2], Y[:2], sample_weight=[least, least])
+        np.testing.assert_allclose(model.coef_, 0.9 * before, rtol=1e-9)
+    assert model.n_iter_ == 9
+
+
+def test_a_rate_of_its_own_makes_up_for_weights_above_one_alone() -> None:
+    def first(weight: float, **options: Any) -> MinibatchClassifier:
+        model = MinibatchClassifier(l2=0.0, **options)
+        return model.partial_fit(X[:1], Y[:1], classes=CLASSES, sample_weight=[weight])
+
+    whole, part = first(1.0), first(0.1)
+    assert part.learning_rate_ == whole.learning_rate_
+    np.testing.assert_allclose(part.coef_, 0.1 * whole.coef_)
+    for much in (first(10.0), first(1.0, class_weight={2: 10.0})):
+        assert whole.learning_rate_ / much.learning_rate_ == pytest.approx(10.0)
+    with pytest.raises(jaxlin.InputError, match=r"sample_weight, .* goes up to 1e\+39, which "):
+        first(1e39, dtype="float32")
 
 
 def jaxlin_gradient(W: np.ndarray, b: np.ndarray) -> np.ndarray:

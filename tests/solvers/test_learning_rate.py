@@ -24,6 +24,10 @@ def squared_error(scores: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.sum((scores - jax.nn.one_hot(labels, scores.shape[-1])) ** 2, axis=-1)
 
 
+def heavy_squared_error(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    return 1000.0 * squared_error(scores, labels)
+
+
 def heavy_tailed(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of which a few are a hundred times as long as the others."""
     rng = np.random.default_rng(seed)
@@ -44,13 +48,25 @@ def test_features_in_another_unit_change_the_rate_by_its_square(name: str, facto
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("weight", [1.0, 1000.0])
+@pytest.mark.parametrize(("loss", "weight"), [(squared_error, 1.0), (heavy_squared_error, 1000.0)])
 def test_the_default_solver_does_not_diverge_on_a_loss_that_is_curved_everywhere(
-    weight: float, seed: int
+    loss: losses.Loss, weight: float, seed: int
 ) -> None:
     x, labels = heavy_tailed(seed)
-    found = jaxlin.fit(x, labels, loss=lambda s, y: weight * squared_error(s, y))
+    found = jaxlin.fit(x, labels, loss=loss)
     assert found.history.objective[-1] < 0.9 * weight  # what scores of zero have is `weight`
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_rate_is_far_from_diverging_on_the_penalty(momentum: float) -> None:
+    x, _ = blobs()
+    loss, l2 = losses.weston_watkins_hinge, 10.0
+    rate = suggested_learning_rate(x, loss=loss, num_classes=3, momentum=momentum, l2=l2)
+    limit = largest_stable_rate(x, loss=loss, num_classes=3, l2=l2)
+    assert 0.01 * limit < rate <= (1.0 + momentum) * limit / 2.0
+    for none in (0.0, 1e-6):  # which the other limit is below
+        without = suggested_learning_rate(x, loss=loss, num_classes=3, momentum=momentum, l2=none)
+        assert without == suggested_learning_rate(x, loss=loss, num_classes=3, momentum=momentum)
 
 
 def test_a_square_has_the_rate_of_the_textbook_where_batches_add_no_noise() -> None:

@@ -80,6 +80,23 @@ def test_the_default_solver_takes_its_four_names() -> None:
     same_objective(plain, 0, jaxlin.fit(X, Y, loss=HINGE, l2=0.01), X, Y)
 
 
+def softmax_of_ones_own(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    return SOFTMAX(scores, labels)
+
+
+def test_the_default_rate_is_one_that_a_large_l2_can_take() -> None:
+    shares = np.bincount(Y) / N
+    entropy = -float(shares @ np.log(shares))  # of W = 0 and the best b
+    found = jaxlin.sweep(X, Y, loss=softmax_of_ones_own, grid={"l2": [1.0, 100.0]})
+    for row, l2 in enumerate((1.0, 100.0)):
+        alone = jaxlin.fit(X, Y, loss=softmax_of_ones_own, l2=l2)
+        same_objective(found, row, alone, X, Y)
+        assert alone.history.objective[-1] < entropy
+    given = {"l2": [100.0], "learning_rate": [1.0], "epochs": [200]}
+    with pytest.raises(jaxlin.DivergedError):  # a rate that is given is taken
+        jaxlin.sweep(X, Y, loss=softmax_of_ones_own, grid=given)
+
+
 def test_a_finished_solver_and_a_class_of_solvers_serve() -> None:
     solver = solvers.GradientDescent(optax.adam(0.05), steps=6)
     found = jaxlin.sweep(

@@ -11,7 +11,7 @@ from problems import LOSSES
 
 import jaxlin
 from jaxlin.data import Scaling
-from jaxlin.sweeps import subsets, sweep_subsets
+from jaxlin.sweeps import subsets, sweep, sweep_subsets
 
 N, D, C = 60, 40, 3
 RNG = np.random.default_rng(0)
@@ -113,6 +113,23 @@ def test_a_hinge_is_swept_a_subset_at_a_time() -> None:
     assert found.best is None
 
 
+def test_each_l2_may_have_its_own_number_of_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, starts = [], []
+
+    def recorded(*arrays: Any, **options: Any) -> Any:
+        told.append((options["grid"]["l2"], options["solver"]))
+        starts.append(options["init"].W)
+        return sweep(*arrays, **options | {"solver": None})
+
+    monkeypatch.setattr(subsets, "sweep", recorded)
+    found = sweep_subsets(
+        NARROW[:, :6], LABELS, [np.arange(45)], loss=LOSSES["weston_watkins"],
+        l2=[1e-4, 1e-2, 1e-3], passes=[3, 600, 600],
+    )  # fmt: skip
+    assert told == [([1e-2, 1e-3], None), ([1e-4], jaxlin.solvers.LBFGS(3))]
+    np.testing.assert_array_equal(starts[1], found.params.W[0, 2])  # it goes on from there
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
@@ -127,6 +144,8 @@ def test_a_hinge_is_swept_a_subset_at_a_time() -> None:
         ({"loss": lambda s, y: s[:, 0]}, "convex conjugate"),
         ({"validation": X}, "validation must be a pair"),
         ({"tol": -1.0}, "tol must be a positive"),
+        ({"passes": [1, 2]}, "one for each of 3 l2"),
+        ({"passes": [1, 0, 2]}, "passes must be at least 1"),
     ],
 )
 def test_wrong_arguments_are_named(changed: dict[str, Any], says: str) -> None:

@@ -138,6 +138,23 @@ def arrow_blocks(
     return ArrowBlocks(blocks(), None if plan.is_list else plan.features)
 
 
+def arrow_column(path: str | os.PathLike[str], column: str) -> np.ndarray | None:
+    """One column (N,), read as labels are; None where there is none of that name.
+
+    Raises:
+      DataFormatError: the file cannot be read, or something is missing in the column.
+    """
+    name = os.fspath(path)
+    with _opened(name) as source:
+        if column not in source.schema.names:
+            return None
+        parts: list[np.ndarray] = []
+        for batch in source.batches([column]):
+            first = sum(map(len, parts))
+            parts.append(label_values(batch.column(column), column, first, name))
+        return np.concatenate(parts) if parts else None
+
+
 def arrow_layers(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The names that `layer` can have: one for each column of lists."""
     with _opened(os.fspath(path)) as source:

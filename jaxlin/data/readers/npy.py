@@ -62,6 +62,13 @@ def read_header(stream: Any, size: int, path: str) -> NpyHeader:
         )
     if dtype.kind == "S":
         raise DataFormatError("holds bytes; save them as text: labels.astype(str)", path=path)
+    if dtype.kind == "V" and dtype.itemsize in (1, 2) and dtype.names is None:
+        likely = "bfloat16" if dtype.itemsize == 2 else "a float of 8 bits"
+        raise DataFormatError(
+            f"holds items of a kind that .npy has no name for ({dtype.str!r}): {likely}, it seems. "
+            "Save it as x.astype(np.float32), or in a .safetensors file",
+            path=path,
+        )
     if dtype.kind not in "biufUM" or dtype.itemsize == 0:
         raise DataFormatError(f"must hold numbers or text, it holds {dtype}", path=path)
     if not all(type(length) is int and length >= 0 for length in shape):

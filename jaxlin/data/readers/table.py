@@ -45,8 +45,9 @@ def read_table(
 ) -> RawData:
     """A table in UTF-8 (other bytes are kept), separated by commas, or tabs in a `.tsv`.
 
-    A first line with a feature that is no number is a line of names. Whole numbers from 0 to 255
-    become uint8, all other features float64; labels that are all numbers become numbers.
+    A first line with a feature that is no number, or with all the names that are wanted, is a line
+    of names. Whole numbers from 0 to 255 become uint8, all other features float64; labels that are
+    all numbers become numbers.
 
     Args:
       path: the file.
@@ -97,7 +98,9 @@ def table_blocks(
     if not features:
         raise DataFormatError("has no feature columns", path=name, line=1)
     names = None
-    if isinstance(label_column, str) or not all(map(_DECIMAL.match, features)):
+    # The columns of a data frame that nobody has named are called 0, 1, 2, ...
+    is_wanted = wanted is not None and set(wanted) <= set(features)
+    if isinstance(label_column, str) or is_wanted or not all(map(_DECIMAL.match, features)):
         chosen = wanted_columns(features, wanted)
         if chosen is not None:
             columns = [columns[i] for i in chosen]

@@ -69,6 +69,8 @@ _NEAR = 2.0
 _NO_PROGRESS = 0.7
 # Slopes are worth rounding a hinge around where the gap is at most this share of the objective.
 _MOST_GAP = 0.1
+# No gradient promises less: a smaller tol ends where rounding lets nothing improve.
+_LEAST = 1e-16
 # A power of two, so that the slopes stay what they are.
 _VERY_WIDE = 2.0**20
 Ending = Literal["certified", "out_of_steps", "stuck", "stopped"]
@@ -103,6 +105,8 @@ class Solved:
       passes: over the data.
       rounds: the way there.
       ending: why it ended.
+      rounding: what the objective is above that of the parameters before they were rounded to
+        their dtype.
     """
 
     params: LinearParams
@@ -110,6 +114,7 @@ class Solved:
     passes: int
     rounds: list[Round]
     ending: Ending
+    rounding: float
 
 
 @jax.jit
@@ -161,7 +166,7 @@ class Descent:
         self._kept: jax.Array | None = None
         self._found: list[tuple[float, float, Point]] = []  # l2, width and where, the last two
         self._start = params
-        self._best_dual, self._how = -np.inf, ""
+        self._best_dual, self._how, self._rounding = -np.inf, "", 0.0
 
     def solve(
         self,
@@ -181,7 +186,7 @@ class Descent:
           on_round: told after some steps each; true ends it.
           dual: a bound of the optimum that is known already.
         """
-        started = time.monotonic()
+        started, aim = time.monotonic(), max(tol, _LEAST)
         self._products = self.dtype.name
         terms = self._first_terms(l2)
         state, metric = self._begin(terms)
@@ -193,10 +198,10 @@ class Descent:
         while True:
             cost = self._cost(state, terms)
             value = max(float(state.value), 1e-300)
-            is_last = cost <= 0.5 * tol * value
+            is_last = cost <= 0.5 * aim * value
             # Where the rounding is still wide its own optimum is worth no more than its cost.
             most_gap = _MOST_GAP if is_around_slopes(terms) else np.inf
-            target = share * tol if is_last else min(0.5 * cost / value, most_gap)
+            target = share * aim if is_last else min(0.5 * cost / value, most_gap)
             terms = terms._replace(bend=self._bend(state, terms))
             is_fresh = metric is None
             if metric is None:
@@ -221,7 +226,7 @@ class Descent:
             is_there = gap <= target
             is_stuck = is_fresh and bool(state.is_stuck) and passes <= passes_before + 1
             cost, value = self._cost(state, terms), max(float(state.value), 1e-300)
-            is_last = is_last and cost <= 0.5 * tol * value
+            is_last = is_last and cost <= 0.5 * aim * value
             if is_there and is_last:
                 certificate = self._certificate(state, terms)
                 if certificate.relative_gap <= tol:
@@ -242,7 +247,7 @@ class Descent:
                 if passes + 1 >= most_passes:
                     break  # a finer rounding takes a pass, and would have none to use it
                 width, old = float(terms.width), Costs(cost / value, last_cost / value)
-                terms = finer(self.loss, state.scores, self.data, terms, share * tol, old)
+                terms = finer(self.loss, state.scores, self.data, terms, share * aim, old)
                 # As wide as before, the second derivative is about what it was.
                 is_alike = float(terms.width) == width and self._products == products
                 last_cost = cost
@@ -258,7 +263,9 @@ class Descent:
             if certificate.relative_gap <= tol and ending != "stopped":
                 ending = "certified"
         params = self._params(state)
-        return Solved(params, certificate, int(state.passes) - before, rounds, ending)
+        return Solved(
+            params, certificate, int(state.passes) - before, rounds, ending, self._rounding
+        )
 
     def _first_terms(self, l2: float) -> Terms:
         """The rounding to start with: from the last optimum the way may be short."""
@@ -386,5 +393,5 @@ class Descent:
             rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), self._params(state))
             square = l2 * float(jnp.sum(rounded.W * rounded.W))
             primal = float(exact_loss(self.loss, rounded, data)) + square
-        how = self._how or found.how
+        how, self._rounding = self._how or found.how, primal - found.primal
         return dataclasses.replace(found, primal=primal, dual=self._best_dual, how=how)

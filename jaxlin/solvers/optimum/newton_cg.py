@@ -41,6 +41,8 @@ _BALANCE, _BALANCED = 0.1, 1e-15
 # Steps in which neither the objective nor the gap moves by more than rounding; or by more than
 # that, with the most exact directions of float32.
 _IDLE, _FLAT, _CREEPING = 3, 1e-13, 1e-3
+# What rounding may add to a loss that a balanced bias makes smaller.
+_UP = 1e-9
 # A class with so low a score has no part in a softmax, nor a margin.
 _NEVER = -1e30
 # So far below the labels' scores a class adds nothing to a softmax that float64 can hold.
@@ -64,6 +66,20 @@ class Point(NamedTuple):
     slopes: jax.Array
 
 
+class Pace(NamedTuple):
+    """How a problem gets on, for those who go on with it.
+
+    Attributes:
+      exactness: of the next direction, at most.
+      idle: steps up to the last one that brought nothing.
+      crept: whether the last of those did bring something, but too little for its exactness.
+    """
+
+    exactness: jax.Array
+    idle: jax.Array
+    crept: jax.Array
+
+
 class Found(NamedTuple):
     """Where a problem stands.
 
@@ -74,7 +90,8 @@ class Found(NamedTuple):
       gap: over the objective, as the gradient promises it.
       steps: that were taken.
       products: over the rows, forwards and backwards.
-      is_stuck: no step improves anything more.
+      is_stuck: no step improves anything more, or enough.
+      pace: how it got on.
     """
 
     at: Point
@@ -84,6 +101,13 @@ class Found(NamedTuple):
     steps: jax.Array
     products: jax.Array
     is_stuck: jax.Array
+    pace: Pace
+
+
+def first_pace(count: int) -> Pace:
+    """That of M problems at their start, in a float64 scope."""
+    none = jnp.zeros(count, jnp.int32)
+    return Pace(jnp.full(count, _LOOSEST, jnp.float64), none, none > 0)
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "dtype"))
@@ -97,6 +121,7 @@ def descend(
     start: jax.Array,
     target: jax.Array,
     most_steps: jax.Array,
+    pace: Pace,
     dtype: str = "float32",
 ) -> Found:
     """Takes M problems to a promised gap.
@@ -111,7 +136,8 @@ def descend(
         NaN.
       start: where to start (M, C, K).
       target: relative gap.
-      most_steps: after which it ends anywhere.
+      most_steps: after which it ends anywhere (M,).
+      pace: of the steps before, leading axis M.
       dtype: of the products on the way to a direction.
 
     Returns:
@@ -119,11 +145,15 @@ def descend(
     """
     axis = None if rows.labels.ndim == 1 else 0
 
-    def one(rows: Rows, weight: jax.Array, last: Point, start: jax.Array) -> Found:
+    def one(
+        rows: Rows, weight: jax.Array, last: Point, start: jax.Array, most_steps: jax.Array,
+        pace: Pace,
+    ) -> Found:  # fmt: skip
         problem = _Problem(loss, rows, weight, has_bias, l2, target, dtype)
-        return problem.solved(last, start, most_steps)
+        return problem.solved(last, start, most_steps, pace)
 
-    return jax.vmap(one, in_axes=(axis, 0, 0, 0))(rows, weight, last, start)
+    axes = (axis, 0, 0, 0, 0, 0)
+    return jax.vmap(one, in_axes=axes)(rows, weight, last, start, most_steps, pace)
 
 
 class _Place(NamedTuple):
@@ -139,8 +169,7 @@ class _State(NamedTuple):
     place: _Place
     steps: jax.Array
     products: jax.Array
-    idle: jax.Array
-    exactness: jax.Array
+    pace: Pace
 
 
 class _Problem:
@@ -160,26 +189,28 @@ class _Problem:
         last = jnp.where(has_bias, 0.0, l2)
         self.ridge = jnp.full(rows.features.shape[1], l2).at[-1].set(last)
 
-    def solved(self, last: Point, start: jax.Array, most_steps: jax.Array) -> Found:
+    def solved(self, last: Point, start: jax.Array, most_steps: jax.Array, pace: Pace) -> Found:
         none = jnp.zeros((), jnp.int32)
         s = self.scores(start)
         new = Point(start, s, *self.seen(s))
         value = self.value(last)
         is_new = jnp.isnan(value) | (self.value(new) < value)  # never for what is not a number
         at = Point(*(jnp.where(is_new, n, o) for n, o in zip(new, last, strict=True)))
-        loosest = jnp.full((), _LOOSEST, at.scores.dtype)
-        first = _State(self.place(at), none, none + 2, none, loosest)
+        first = _State(self.place(at), none, none + 2, pace)
 
         def goes_on(state: _State) -> jax.Array:
-            unfinished = (state.place.gap > self.target) & (state.idle < _IDLE)
-            return unfinished & (state.steps < most_steps)
+            return ~self.is_done(state) & (state.steps < most_steps)
 
         end = jax.lax.while_loop(goes_on, self.step, first)
         place = end.place
         return Found(
             place.at._replace(theta=self.with_absent(place.at)), place.value,
-            self.accuracy(place.at.scores), place.gap, end.steps, end.products, end.idle >= _IDLE,
+            self.accuracy(place.at.scores), place.gap, end.steps, end.products,
+            end.pace.idle >= _IDLE, end.pace,
         )  # fmt: skip
+
+    def is_done(self, state: _State) -> jax.Array:
+        return ~(state.place.gap > self.target) | (state.pace.idle >= _IDLE)
 
     def scores(self, theta: jax.Array) -> jax.Array:
         """(C, N)."""
@@ -233,6 +264,9 @@ class _Problem:
             moved = shift - jax.scipy.linalg.cho_solve((factor, True), seen.slopes @ self.weight)
             there = self.seen(s + moved[:, None])
             is_better = size_at(there) < 0.5 * size_at(seen)  # not where anything is NaN
+            # Far from balance a softmax is so flat that the step leads nowhere.
+            rises = self.weight @ there.value > (1.0 + _UP) * (self.weight @ seen.value)
+            is_better = is_better & ~rises
             shift = jnp.where(is_better, moved, shift)
             there = Tangent(*(jnp.where(is_better, n, o) for n, o in zip(there, seen, strict=True)))
             return shift, there, is_better, count + 1
@@ -258,9 +292,11 @@ class _Problem:
 
     def step(self, state: _State) -> _State:
         """A Newton step, as long as the objective goes down."""
-        place, at = state.place, state.place.at
+        place, at, pace = state.place, state.place.at, state.pace
         share = jnp.clip(_EXACTNESS * jnp.sqrt(self.target / place.gap), _TIGHTEST, _LOOSEST)
-        share = jnp.minimum(share, state.exactness)
+        share = jnp.minimum(share, pace.exactness)
+        # Those that stand still pass through here with the others: they are not to keep them.
+        share = jnp.where(self.is_done(state), jnp.inf, share)
         here = Local(
             self.rows.features, self.rows.variances, self.weight, self.is_label, self.ridge,
             at.slopes, self.rows.labels,
@@ -285,19 +321,23 @@ class _Problem:
         moves = new.value <= place.value + slack
         flat = ~(new.value < place.value - _FLAT * jnp.abs(place.value))
         flat = flat & ~(new.gap < 0.5 * place.gap)
-        # Short of what float32 can do the steps only creep: float64 has to go on.
-        most, is_short = _MOST_EXACT[self.dtype], t < _SHORT
-        creeps = new.value > (1.0 - _CREEPING) * place.value
-        flat = flat | (is_short & creeps & (share <= most) & (self.dtype == "float32"))
+        # A short step may be all that a direction is good for that could be more exact.
+        most, is_short = _MOST_EXACT[self.dtype], (t < _SHORT) & (slope < 0.0)
+        flat = flat & ~(is_short & (share > most))
+        # At what float32 can do the steps only creep: float64 has to go on.
+        creeps = is_short & (new.value > (1.0 - _CREEPING) * place.value)
+        crept = creeps & ~flat & (share <= most) & (self.dtype == "float32")
         longer = jnp.where(t < 1.0, share, share / _MORE_EXACT)
         exactness = jnp.where(is_short, jnp.maximum(_MORE_EXACT * share, most), longer)
-        idle = jnp.where(moves, jnp.where(flat, state.idle + 1, 0), _IDLE)
+        idle = jnp.where(moves, jnp.where(flat | crept, pace.idle + 1, 0), _IDLE)
+        pace = Pace(exactness, idle, crept & moves)
         new = jax.tree.map(lambda n, o: jnp.where(moves, n, o), new, place)
-        return _State(new, state.steps + 1, state.products + products + 2, idle, exactness)
+        return _State(new, state.steps + 1, state.products + products + 2, pace)
 
     def accuracy(self, s: jax.Array) -> jax.Array:
         right = first_largest(self.inside(s), axis=0) == self.rows.labels
-        return jnp.sum(jnp.where(right, self.weight, 0.0))
+        # So that all of them make 1, whatever the weights add up to.
+        return 1.0 - jnp.sum(jnp.where(right, 0.0, self.weight))
 
     def with_absent(self, at: Point) -> jax.Array:
         """The parameters, the bias of a class that may have no part so low that it has none."""

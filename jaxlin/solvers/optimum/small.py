@@ -22,7 +22,7 @@ from jaxlin.certificates.many import certificates_of_many, sums_of_many
 from jaxlin.conjugates import Known
 from jaxlin.linear import LinearParams
 from jaxlin.precision import product
-from jaxlin.solvers.optimum.newton_cg import Found, Point, descend
+from jaxlin.solvers.optimum.newton_cg import Found, Pace, Point, descend, first_pace
 from jaxlin.solvers.optimum.reduced import Rows, padded
 from jaxlin.solvers.optimum.standings import Standing, added, better, is_there
 
@@ -128,13 +128,16 @@ class SmallProblems:
         for place, one in enumerate(launched):
             theta = one.theta
             for share in _SHARES[1:]:
-                left = most_steps - int(np.max(standing[place].found.steps))
-                if left <= 0 or is_there(standing[place], tol):
+                found = standing[place].found
+                left = most_steps - np.asarray(found.steps)
+                # Where a gap is asked for that is below rounding, float32 has to have got there.
+                crept = target is not None and bool(np.any(found.pace.crept))
+                if not (left > 0).any() or (is_there(standing[place], tol) and not crept):
                     break
                 # float32 has not done, or not enough: the rest in float64.
                 again, _ = self._launch(
                     l2[place], self._nowhere, theta, min(aim, share * tol), left,
-                    proves=proves, dtype="float64",
+                    pace=_rested(found.pace), proves=proves, dtype="float64",
                 )  # fmt: skip
                 theta = again.theta
                 found = self._standing(jax.device_get(again[1:]), l2[place])
@@ -155,23 +158,23 @@ class SmallProblems:
         Returns:
           The end, and whether it was `hear` who made it.
         """
-        since, share, idle, before = time.monotonic(), 0, 0, None
+        since, share, before = time.monotonic(), 0, None
+        pace = first_pace(1)
         last, theta = self._begin(l2, start)
         while True:
             dtype = "float32" if share == 0 else "float64"
-            one, _ = self._launch(l2, last, theta, _SHARES[share] * tol, 1, dtype=dtype)
+            one, _ = self._launch(l2, last, theta, _SHARES[share] * tol, 1, pace=pace, dtype=dtype)
             now = self._standing(jax.device_get(one[1:]), l2)
+            pace = now.found.pace
             if before is not None:
-                falls = now.found.value < before.found.value * (1.0 - 1e-13)
-                idle = 0 if np.any(falls | (now.found.gap < 0.5 * before.found.gap)) else idle + 1
                 now = added(now, before)
             if hear(now, time.monotonic() - since):
                 return now, True
             is_proved = all(proof.relative_gap <= tol for proof in now.certificates)
             if is_proved or np.max(now.found.steps) >= MOST_STEPS:
                 return now, False
-            if np.all((now.found.gap <= _SHARES[share] * tol) | now.found.is_stuck) or idle >= 3:
-                share, idle = share + 1, 0
+            if np.all((now.found.gap <= _SHARES[share] * tol) | now.found.is_stuck):
+                share, pace = share + 1, _rested(pace)
                 if share == len(_SHARES):
                     return now, False
             last, theta, before = self._nowhere, one.theta, now
@@ -189,15 +192,18 @@ class SmallProblems:
         last: Point,
         theta: jax.Array,
         target: float,
-        most_steps: int,
+        most_steps: int | np.ndarray,
         *,
+        pace: Pace | None = None,
         proves: bool = True,
         dtype: str = "float32",
     ) -> tuple[_Launched, Point]:
-        strength = jnp.asarray(l2, jnp.float64)
+        strength, count = jnp.asarray(l2, jnp.float64), len(self.weight)
+        steps = jnp.asarray(np.broadcast_to(most_steps, count), jnp.int32)
+        pace = first_pace(count) if pace is None else jax.tree.map(jnp.asarray, pace)
         found = descend(
             self.loss, self.rows, self.weight, jnp.asarray(self.has_bias), strength, last, theta,
-            jnp.asarray(target, jnp.float64), jnp.asarray(most_steps, jnp.int32), dtype,
+            jnp.asarray(target, jnp.float64), steps, pace, dtype,
         )  # fmt: skip
         params = _params(self.dtype.name, self.has_bias, self.rows, found.at.theta)
         sums = None
@@ -213,6 +219,11 @@ class SmallProblems:
         wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), cut)
         num_rows = self.weight.shape[1]
         return Standing(cut, certificates_of_many(self.loss, wide, num_rows, sums, l2), found)
+
+
+def _rested(pace: Pace) -> Pace:
+    """What was learnt of the directions, for other products: those may move what idled."""
+    return pace._replace(idle=np.zeros_like(pace.idle), crept=np.zeros_like(pace.crept))
 
 
 def _on_the_line(launched: list[_Launched], l2: Sequence[float]) -> jax.Array:

@@ -31,6 +31,10 @@ class Stopwatch:
             self.seconds += time.perf_counter() - start
 
 
+class RanTooLongError(Exception):
+    """A run was given up."""
+
+
 class Competitor(BaseSolver):
     """Who looks for the optimum of a task.
 
@@ -39,10 +43,12 @@ class Competitor(BaseSolver):
     Attributes:
       stamina: how many times the cut-off it is given.
       growth: about how much longer a run takes than the one with the budget before.
+      most_seconds: after which who can gives a run up, and raises `RanTooLongError`.
     """
 
     stamina: ClassVar[float] = 1.0
     growth: ClassVar[float] = 2.0
+    most_seconds: float | None = None
 
     def skip(self, task: Task) -> str | None:
         """By default it has a part in everything."""

@@ -9,12 +9,14 @@ from typing import Any
 
 from bench.harness.timing import median, seconds
 from bench.optimum.bounds import Bounds
-from bench.optimum.competitor import Competitor
+from bench.optimum.competitor import Competitor, RanTooLongError
 
 # From the bound at most this far away, nobody has to run any longer: the last target is reached.
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-6)
 _SHORT = 0.25  # a run of less is repeated, and its median counts
 _MOST_BUDGETS = 24
+# Times the limit: what a run that was expected to be short is given, by who can give one up.
+_GIVEN_UP = 5.0
 
 
 def _seconds(solver: Competitor, budget: Any, *, repeats: int, limit: float) -> list[float]:
@@ -69,6 +71,7 @@ def curve(solver: Competitor, bounds: Bounds, *, cutoff: float, repeats: int) ->
     """
     smallest = next(iter(solver.budgets()))
     limit = cutoff * solver.stamina
+    solver.most_seconds = _GIVEN_UP * limit
     first = seconds(lambda: solver.run(smallest))
     record = {"first_call_seconds": first, "limit": limit}
     watched = solver.snapshots()
@@ -78,7 +81,10 @@ def curve(solver: Competitor, bounds: Bounds, *, cutoff: float, repeats: int) ->
     for budget in itertools.islice(solver.budgets(), _MOST_BUDGETS):
         if points and points[-1]["seconds"] * solver.growth > limit:
             return {**record, "points": points, "cut_off": True}
-        times = _seconds(solver, budget, repeats=repeats, limit=limit)
+        try:
+            times = _seconds(solver, budget, repeats=repeats, limit=limit)
+        except RanTooLongError:
+            return {**record, "points": points, "cut_off": True}
         points.append(_point(solver, bounds, budget, times, solver.has_ended()))
         if solver.has_ended() or _is_enough(bounds, points[-1]):
             break

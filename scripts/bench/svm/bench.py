@@ -51,6 +51,7 @@ def _one_fit(task: Task) -> dict[str, Any]:
     solver.set_objective(task)
     seconds = solver.run_as_it_is()
     objective = task.judge(*solver.get_result()).objective
+    solver.close()
     found = {"dataset": task.data.name, "l2": task.l2, "C": task.liblinear_C}
     return {**found, "seconds": seconds, "objective": objective}
 

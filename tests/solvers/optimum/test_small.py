@@ -129,6 +129,54 @@ def test_to_rounding_the_gradient_is_zero_whatever_float32_does_on_the_way() -> 
         assert np.abs(gradient).max() < 1e-12
 
 
+@pytest.mark.parametrize("l2", [1e-3, 1e-6])
+def test_to_rounding_float32_is_not_the_end_for_a_squared_hinge_either(l2: float) -> None:
+    with float64_scope(True):
+        many = fits("squared_weston_watkins", True, jnp.float64)
+        (found,) = many.standings([l2], 1e-3, target=TO_ROUNDING)
+    for weight, W, b in zip(WEIGHTS, found.params.W, np.asarray(found.params.b), strict=True):
+        s = WIDE @ W.T + b
+        margins = np.maximum(0.0, s - s[np.arange(N), LABELS][:, None] + 1.0)
+        margins[np.arange(N), LABELS] = 0.0
+        slopes = 2.0 * margins
+        slopes[np.arange(N), LABELS] = -slopes.sum(axis=1)
+        gradient = (weight[:, None] * slopes).T @ WIDE + 2.0 * l2 * W
+        assert np.abs(gradient).max() < 1e-9
+
+
+def test_who_listens_hears_of_the_same_steps() -> None:
+    # A step at a time, what was learnt of how exact a direction has to be is kept.
+    options: dict[str, Any] = {"loss": LOSSES["squared_weston_watkins"], "l2": 1e-6, "tol": 1e-6}
+    heard = jaxlin.fit(X, LABELS, on_epoch=lambda report: None, **options)
+    silent = jaxlin.fit(X, LABELS, **options)
+    assert heard.outcome.kind == silent.outcome.kind == "converged"
+    assert "Newton's method" in str(heard.outcome)
+    assert len(heard.history) < 60
+
+
+def test_no_model_takes_the_steps_of_another() -> None:
+    with float64_scope(True):
+        many = fits("squared_weston_watkins", True, jnp.float64)
+        (few,) = many.standings([1e-6], 1e-12, most_steps=9)
+        (more,) = many.standings([1e-6], 1e-12)
+    np.testing.assert_array_equal(few.found.steps <= 9, True)
+    gaps = [proof.relative_gap for proof in more.certificates]
+    assert max(gaps) <= 1e-8  # what a proof of so small an objective allows for rounding
+
+
+def test_a_bias_is_not_balanced_uphill() -> None:
+    # One row of a class among many of another, all far on one side: there a softmax is so flat
+    # that Newton's step for the bias alone leads hundreds away.
+    x = np.concatenate([np.full(997, 33.0), np.full(2, 1.0), np.zeros(1)]).astype(np.float32)
+    labels = np.r_[np.ones(999, np.int32), 0]
+    weight = np.r_[np.full(999, 1e-4), 0.9]
+    start = jaxlin.LinearParams(jnp.array([[-1.0], [1.0]]), jnp.array([3.0, -3.0]))
+    found = jaxlin.fit(
+        x[:, None], labels, loss=LOSSES["softmax"], l2=1e-6, sample_weight=weight, init=start
+    )
+    assert found.outcome.kind == "converged"
+
+
 def test_a_gap_that_rounding_forbids_is_an_outcome_with_what_was_reached() -> None:
     with float64_scope(True):
         one = fits("softmax", True, jnp.float32).at([1.0], 1e-15)[0][0]
