@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from bench.harness.timing import median
 
@@ -55,6 +56,8 @@ def picture(record: Mapping[str, Any], path: Path) -> None:
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.set_xlim(min(values) / 3, max(values) * 3)
+        # Each bar has its number; labels between the powers of ten would lie over each other.
+        axes.xaxis.set_minor_formatter(NullFormatter())
         for place, value in zip(places, values, strict=True):
             axes.annotate(f" {value:.3g} s", (value, place), va="center", fontsize=9)
         axes.set_title(title, fontsize=11, loc="left")
