@@ -76,8 +76,8 @@ def optimum(
 ) -> Optimum:
     """The minimum.
 
-    A hinge's kink is rounded over `width` margins, so that its slopes can be told from the scores, as a
-    certificate tells them; 0 leaves it as it is.
+    A hinge's kink is rounded over `width` margins, so that its slopes can be told from the scores,
+    as a certificate tells them; 0 leaves it as it is.
     """
     num_classes = num_classes or int(labels.max()) + 1
     share = np.full(len(x), 1.0 / len(x)) if weight is None else weight / np.sum(weight)
