@@ -76,8 +76,8 @@ def optimum(
 ) -> Optimum:
     """The minimum.
 
-    A hinge's kink is rounded over `width`, so that its slopes can be told from the scores, as a
-    certificate tells them; 0 leaves it as it is.
+    A hinge's kink is rounded over `width` margins, so that its slopes can be told from the scores,
+    as a certificate tells them; 0 leaves it as it is.
     """
     num_classes = num_classes or int(labels.max()) + 1
     share = np.full(len(x), 1.0 / len(x)) if weight is None else weight / np.sum(weight)
@@ -144,7 +144,7 @@ def _hinge(
     width: float, margin: float,
 ) -> Optimum:  # fmt: skip
     kept = share > 0.0
-    program = dual_program(name, x[kept], labels[kept], l2, share[kept], c, width, margin)
+    program = dual_program(name, x[kept], labels[kept], l2, share[kept], c, width * margin, margin)
     present = np.unique(labels[kept])
     # The last class that is there keeps b = 0, and those that are not may have no part.
     free = present[:-1] if bias else present[:0]
