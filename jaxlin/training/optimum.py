@@ -132,11 +132,10 @@ def fit_to_optimum(
             start = ended.params
         if ended is not None and ended.outcome.kind != "out_of_steps":
             return ended
-        # What Newton's method leaves in the span is what a proof allows for rounding.
-        in_span = ended is not None and rows is not None and rows.span is not None
-        if in_span and ended.certificate.relative_gap <= _NEAR:
-            return ended
         if ended is not None:
+            in_span = rows is not None and rows.span is not None
+            if in_span and ended.certificate.relative_gap <= _NEAR:
+                return ended  # what is left is what a proof allows for rounding
             listener.go_on_from(ended.history)
         data = Data(examples.x, examples.labels, examples.weight, scaling)
         loss = conjugates.known_conjugate(objective.loss)
