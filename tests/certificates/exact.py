@@ -31,7 +31,7 @@ class Optimum:
 
 
 def losses_and_slopes(
-    name: str, s: np.ndarray, labels: np.ndarray
+    name: str, s: np.ndarray, labels: np.ndarray, margin: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """The losses (N,) and their slopes (N, C) at scores (N, C)."""
     rows, one_hot = np.arange(len(s)), np.eye(s.shape[1])[labels]
@@ -40,7 +40,7 @@ def losses_and_slopes(
         total = powers.sum(axis=1, keepdims=True)
         values = np.log(total[:, 0]) + s.max(axis=1) - s[rows, labels]
         return values, powers / total - one_hot
-    margins = np.maximum(s - s[rows, labels][:, None] + 1.0, 0.0) * (1.0 - one_hot)
+    margins = np.maximum(s - s[rows, labels][:, None] + margin, 0.0) * (1.0 - one_hot)
     if name == "squared_weston_watkins":
         values, beta = np.sum(margins**2, axis=1), 2.0 * margins
     elif name == "weston_watkins":
@@ -52,12 +52,13 @@ def losses_and_slopes(
 
 
 def objective(
-    name: str, W: Any, b: Any, x: np.ndarray, labels: np.ndarray, l2: float, weight: Any = None
-) -> float:
+    name: str, W: Any, b: Any, x: np.ndarray, labels: np.ndarray, l2: float, weight: Any = None,
+    margin: float = 1.0,
+) -> float:  # fmt: skip
     """The objective, in float64."""
     W = np.asarray(W, np.float64)
     s = x @ W.T + (0.0 if b is None else np.asarray(b, np.float64))
-    values = losses_and_slopes(name, s, labels)[0]
+    values = losses_and_slopes(name, s, labels, margin)[0]
     return float(np.average(values, weights=weight) + l2 * np.sum(W * W))
 
 
@@ -71,6 +72,7 @@ def optimum(
     weight: np.ndarray | None = None,
     num_classes: int = 0,
     width: float = 1e-7,
+    margin: float = 1.0,
 ) -> Optimum:
     """The minimum.
 
@@ -80,20 +82,21 @@ def optimum(
     num_classes = num_classes or int(labels.max()) + 1
     share = np.full(len(x), 1.0 / len(x)) if weight is None else weight / np.sum(weight)
     if name in SMOOTH:
-        return _smooth(name, x, labels, l2, bias, share, num_classes)
-    return _hinge(name, x, labels, l2, bias, share, num_classes, width)
+        return _smooth(name, x, labels, l2, bias, share, num_classes, margin)
+    return _hinge(name, x, labels, l2, bias, share, num_classes, width, margin)
 
 
 def _smooth(
-    name: str, x: np.ndarray, labels: np.ndarray, l2: float, bias: bool, share: Any, c: int
-) -> Optimum:
+    name: str, x: np.ndarray, labels: np.ndarray, l2: float, bias: bool, share: Any, c: int,
+    margin: float,
+) -> Optimum:  # fmt: skip
     features = np.c_[x, np.ones((len(x), int(bias)))]
     strength = np.full(features.shape[1], l2)
     strength[x.shape[1] :] = 0.0
 
     def f(v: np.ndarray) -> tuple[float, np.ndarray]:
         W = v.reshape(c, -1)
-        values, slopes = losses_and_slopes(name, features @ W.T, labels)
+        values, slopes = losses_and_slopes(name, features @ W.T, labels, margin)
         gradient = (slopes * share[:, None]).T @ features + 2.0 * strength * W
         return float(values @ share + np.sum(strength * W * W)), gradient.ravel()
 
@@ -121,8 +124,9 @@ class DualProgram:
 
 
 def dual_program(
-    name: str, x: np.ndarray, labels: np.ndarray, l2: float, share: Any, c: int, width: float = 0.0
-) -> DualProgram:
+    name: str, x: np.ndarray, labels: np.ndarray, l2: float, share: Any, c: int,
+    width: float = 0.0, margin: float = 1.0,
+) -> DualProgram:  # fmt: skip
     """A hinge's dual; E has a row for each class, of which a free bias needs all but one."""
     wrong = np.array([[k for k in range(c) if k != y] for y in labels])
     steps = (np.eye(c)[wrong] - np.eye(c)[labels][:, None, :]).reshape(-1, c)
@@ -132,15 +136,15 @@ def dual_program(
     H = by_beta @ by_beta.T / (2.0 * l2) + width * np.diag(each)
     shares_slack = name == "crammer_singer"
     U = np.kron(np.eye(len(x)), np.ones((1, c - 1))) if shares_slack else np.eye(len(each))
-    return DualProgram(H, each, U, each * steps.T, steps)
+    return DualProgram(H, margin * each, U, each * steps.T, steps)
 
 
 def _hinge(
     name: str, x: np.ndarray, labels: np.ndarray, l2: float, bias: bool, share: Any, c: int,
-    width: float,
+    width: float, margin: float,
 ) -> Optimum:  # fmt: skip
     kept = share > 0.0
-    program = dual_program(name, x[kept], labels[kept], l2, share[kept], c, width)
+    program = dual_program(name, x[kept], labels[kept], l2, share[kept], c, width, margin)
     present = np.unique(labels[kept])
     # The last class that is there keeps b = 0, and those that are not may have no part.
     free = present[:-1] if bias else present[:0]
@@ -151,7 +155,7 @@ def _hinge(
     b = np.zeros(c) if bias else None
     if b is not None:
         b[free] = -multipliers
-    return Optimum(W, b, objective(name, W, b, x, labels, l2, share), dual)
+    return Optimum(W, b, objective(name, W, b, x, labels, l2, share, margin), dual)
 
 
 def _interior_point(program: DualProgram, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -65,7 +65,14 @@ def wide_params(params: jaxlin.LinearParams) -> jaxlin.LinearParams:
     return params_of(W, params.b, params.W.dtype)
 
 
-def proof_of(name: str, params: jaxlin.LinearParams, problem: Problem, l2: float) -> Certificate:
+def loss_of(name: str, margin: float = 1.0) -> Any:
+    """A loss by its name; softmax has no margin."""
+    return LOSSES[name] if name == "softmax" else type(LOSSES[name])(margin)  # pyright: ignore[reportCallIssue]
+
+
+def proof_of(
+    name: str, params: jaxlin.LinearParams, problem: Problem, l2: float, margin: float = 1.0
+) -> Certificate:
     """The certificate of a small problem's parameters."""
-    objective = jaxlin.Objective(LOSSES[name], l2)
+    objective = jaxlin.Objective(loss_of(name, margin), l2)
     return duality_gap(objective, wide_params(params), *laid_out(problem))

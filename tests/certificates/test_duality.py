@@ -149,4 +149,5 @@ def test_at_the_optimum_the_gap_closes(name: str, bias: bool, weighted: bool) ->
         best = exact.optimum(name, x, labels, L2, bias, weight)
         proof = proof_of(name, params_of(best.W, best.b), problem, L2)
         assert 0.0 <= proof.relative_gap < (1e-6 if name in HINGES else 1e-9)
+        assert proof.dual <= best.value
         np.testing.assert_allclose(proof.primal, best.value, rtol=1e-14)

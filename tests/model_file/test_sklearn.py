@@ -167,7 +167,6 @@ def test_a_fitted_classifier_becomes_a_model_that_decides_alike(
 @pytest.mark.parametrize(
     ("estimator", "num_classes", "told"),
     [
-        (LinearClassifier(l2=1e-2), 2, ("softmax_cross_entropy", None, 1e-2)),
         (LinearClassifier(C=1.0, fit_intercept=False), 2, ("softmax_cross_entropy", None, None)),
         (LinearClassifierCV(l2s=[1e-3, 1e-2], cv=2), 3, ("softmax_cross_entropy", None, None)),
         (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from certificates.exact import objective
 from problems import LOSSES
 
 import jaxlin
@@ -35,6 +37,32 @@ def test_each_setting_is_proved_and_is_the_fit_alone(name: str, solver: Any) -> 
     assert alone.certificate is not None
     assert found.fit(2).certificate is not None
     assert found.table["objective"][2] == pytest.approx(alone.certificate.primal, rel=2 * TOL)
+
+
+@pytest.mark.parametrize("name", ["softmax", "weston_watkins"])
+@pytest.mark.parametrize("labels", [Y, X[:, :C].argmax(axis=1)], ids=["overlapping", "separable"])
+def test_down_to_no_strength_at_all_each_has_a_certificate_or_a_reason(
+    labels: np.ndarray, name: str
+) -> None:
+    strengths = np.geomspace(10.0, 1e-11, 12)
+    found = jaxlin.sweep(
+        X, labels, loss=LOSSES[name], grid={"l2": strengths}, tol=TOL,
+        dtype=np.float64,
+    )  # fmt: skip
+    fits = [found.fit(k) for k in range(len(strengths))]
+    for fit, gap in zip(fits, found.table["relative_gap"], strict=True):
+        proof = fit.certificate
+        assert proof is not None
+        assert proof.relative_gap == gap
+        if fit.outcome.kind == "converged":
+            assert gap <= TOL
+        else:  # with its numbers, and what to do
+            assert fit.outcome.kind == "out_of_steps"
+            assert re.search(r"gap is [0-9].*\(tol 1e-05\)\. .*[0-9].*l2", fit.outcome)
+        # None of the others is below the bound at this strength.
+        others = [objective(name, o.params.W, o.params.b, X, labels, proof.l2) for o in fits]
+        assert proof.dual <= min(others)
+    assert sum(fit.outcome.kind == "converged" for fit in fits) >= 6
 
 
 def test_folds_are_weights_and_are_scored_on_the_rows_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import jax
@@ -152,6 +153,18 @@ def test_a_fit_that_runs_out_of_passes_says_what_is_proved_and_what_to_do() -> N
     assert found.outcome.kind == "out_of_steps"
     assert "Allow more than 2 passes" in found.outcome
     assert gap_of(found) > TOL
+
+
+@pytest.mark.parametrize("solver", [None, solvers.LBFGS()])
+def test_what_float32_leaves_open_is_named_and_float64_closes_it(solver: Any) -> None:
+    options: dict[str, Any] = {"solver": solver, "l2": 1e-4, "tol": 1e-10}
+    short = fit("softmax", dtype=None, **options)
+    assert short.outcome.kind == "out_of_steps"
+    found = re.search(r"float32.* parameters .*gap of about ([-+.e0-9]*[0-9])", short.outcome)
+    assert found is not None
+    assert 0.01 * gap_of(short) < float(found[1]) < 100.0 * gap_of(short)
+    assert "float64" in short.outcome
+    assert fit("softmax", **options).outcome.kind == "converged"
 
 
 def test_badly_scaled_features_and_separable_classes_are_named() -> None:
