@@ -108,7 +108,11 @@ def why_short(short: Shortfall, tol: float, data: Data, more: str) -> str:
             "(scaling=jaxlin.data.Scaling.standardize(x)), which makes that 1."
         )
     if short.ending == "stuck":
-        return " Rounding lets nothing smaller be told apart: ask for a larger tol, or more l2."
+        wider = "" if dtype == np.float64 else "pass dtype=jnp.float64, or "
+        return (
+            f" Rounding lets nothing smaller be told apart: {wider}ask for a larger tol, or more "
+            "l2."
+        )
     ask = f"{more}, or ask" if more else "Ask"
     return f" {ask} for a larger tol than {tol:.3g}, or more l2."
 
