@@ -108,7 +108,7 @@ class NewtonRows(NamedTuple):
             return params
         W = np.asarray(params.W) @ self.span.basis.T
         b = None if params.b is None else np.asarray(params.b) - W @ self.span.center
-        return jax.tree.map(jnp.asarray, LinearParams(W, b))
+        return LinearParams(jnp.asarray(W), None if b is None else jnp.asarray(b))
 
     def dual(self, params: LinearParams, l2: float) -> jax.Array:
         """The dual point that belongs to W (C, K) at the optimum, where a span has its own (N, C).

@@ -262,7 +262,7 @@ WEIGHTS = [
     (np.where(Y, -1.0, 1.0), "must not be negative, got -1.0 at index 1"),
     (0 * ONES, "at least one non-zero"),
     (Y.astype(float), "only one class"),
-    (np.ma.masked_array(ONES, Y), "sample_weight is a masked array"),
+    (np.ma.masked_array(ONES, Y == 1), "sample_weight is a masked array"),
 ]
 
 

@@ -53,7 +53,7 @@ def test_the_optimum_is_that_of_the_features(name: str, bias: bool) -> None:
 
 
 def test_scaled_and_rounded_it_is_proved_and_the_callback_sees_the_features() -> None:
-    x = np.float32(X * np.geomspace(0.1, 10.0, D))
+    x = (X * np.geomspace(0.1, 10.0, D)).astype(np.float32)
     scaling = Scaling.standardize(x)
     told: list[tuple[float, Any]] = []
     found = fit(
