@@ -16,7 +16,7 @@ from bench.harness.parts import Data, discover
 from bench.harness.shelf import Shelf
 from bench.optimum import account, running
 from bench.optimum.bounds import Bounds, lower_bound
-from bench.optimum.competitor import Competitor
+from bench.optimum.competitor import Competitor, RanTooLongError
 from bench.optimum.running import Case, race_all
 from bench.optimum.task import Task
 from bench.softmax import bench as softmax
@@ -65,6 +65,10 @@ def test_liblinear_solves_the_crammer_singer_problem() -> None:
     W, b = solver.get_result()
     objective = task.judge(W, b).objective
     assert objective == pytest.approx(lower_bound(task, W, b), rel=1e-3)
+    solver.close()
+    solver.most_seconds = 1e-3  # its process takes longer to begin
+    with pytest.raises(RanTooLongError, match=r"LinearSVC took over 0\.001 s"):
+        solver.run(1e-6)
     for other in (Task(small_data(), "weston-watkins", 1e-1, False), Task(small_data())):
         assert "no free bias" in solver.skip(other)
 

@@ -82,6 +82,7 @@ class Solver(Competitor):
         """Ends its process."""
         if self._pool is not None:
             self._pool.terminate()
+            self._pool.join()
             self._pool = None
 
 
