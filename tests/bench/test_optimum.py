@@ -125,6 +125,21 @@ def test_budgets_double_until_the_next_would_take_too_long(clock: Clock) -> None
     assert found["points"][-1]["objective"] == 1.0625
 
 
+class GivingUp(Halving):
+    def run(self, budget: int) -> None:
+        assert self.most_seconds == 5 * 20.0
+        if budget > 4:
+            raise RanTooLongError
+        super().run(budget)
+
+
+def test_a_run_that_is_given_up_ends_the_curve_as_cut_off(clock: Clock) -> None:
+    solver: Any = GivingUp(clock)
+    found = curves.curve(solver, Bounds(solver), cutoff=20.0, repeats=3)
+    assert found["cut_off"]
+    assert [one["budget"] for one in found["points"]] == [1, 2, 4]
+
+
 def test_a_curve_ends_where_a_solver_does_or_the_last_target_is(clock: Clock) -> None:
     solver: Any = Halving(clock, end=5)
     found = curves.curve(solver, Bounds(solver), cutoff=1e9, repeats=1)
