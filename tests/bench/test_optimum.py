@@ -18,7 +18,7 @@ from bench.harness.parts import Data
 from bench.harness.shelf import Shelf
 from bench.optimum import bounds, curves, readings
 from bench.optimum.bounds import Bounds, earlier_bounds, key_of, lower_bound
-from bench.optimum.competitor import Competitor, Stopwatch
+from bench.optimum.competitor import Competitor, RanTooLongError, Stopwatch
 from bench.optimum.running import L2, selected
 from bench.optimum.task import Task
 from bench.softmax import bench as softmax
